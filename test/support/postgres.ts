@@ -1,0 +1,92 @@
+/**
+ * A real PostgreSQL of the test's own. initdb refuses root, so as root the
+ * server runs as the user `postgres` that Debian's package brings.
+ * @module
+ */
+import { execFileSync } from "node:child_process";
+import { chownSync, existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { freePort, tempDir } from "./disk.ts";
+import { type Running, run } from "./process.ts";
+import { waitFor } from "./wait.ts";
+
+export interface PostgresServer {
+  readonly url: string;
+  readonly port: number;
+  kill9(): Promise<void>;
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+function binaries(): string {
+  const root = "/usr/lib/postgresql";
+  const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
+  for (const version of versions) {
+    const bin = join(root, version, "bin");
+    if (existsSync(join(bin, "initdb"))) return bin;
+  }
+  throw new Error(`no PostgreSQL server under ${root}: apt-get install postgresql`);
+}
+
+function identity(): { uid?: number; gid?: number } {
+  if (process.getuid?.() !== 0) return {};
+  const id = (flag: string) => Number(execFileSync("id", [flag, "postgres"]).toString().trim());
+  return { uid: id("-u"), gid: id("-g") };
+}
+
+export async function startPostgres(): Promise<PostgresServer> {
+  const bin = binaries();
+  const owner = identity();
+  const port = await freePort();
+  const dir = tempDir("omega-pg-");
+  const data = join(dir.path, "data");
+  if (owner.uid !== undefined && owner.gid !== undefined) chownSync(dir.path, owner.uid, owner.gid);
+  const settings = { ...owner, cwd: dir.path };
+  execFileSync(
+    join(bin, "initdb"),
+    ["-D", data, "-U", "omega", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"],
+    { ...settings, stdio: "ignore" },
+  );
+  let server: Running;
+  const start = async () => {
+    server = run(
+      join(bin, "postgres"),
+      [
+        "-D",
+        data,
+        "-p",
+        String(port),
+        "-h",
+        "127.0.0.1",
+        "-k",
+        dir.path,
+        "-c",
+        "max_connections=200",
+      ],
+      settings,
+    );
+    await waitFor(() => isReady(bin, port), {
+      what: `PostgreSQL on port ${port}`,
+      timeoutMs: 30_000,
+    });
+  };
+  await start();
+  return {
+    url: `postgres://omega@127.0.0.1:${port}/postgres`,
+    port,
+    kill9: () => server.kill("SIGKILL"),
+    restart: async () => {
+      await server.kill("SIGKILL");
+      await start();
+    },
+    stop: async () => {
+      await server.kill("SIGQUIT");
+      await dir.remove();
+    },
+  };
+}
+
+async function isReady(bin: string, port: number): Promise<boolean> {
+  const probe = run(join(bin, "pg_isready"), ["-q", "-h", "127.0.0.1", "-p", String(port)]);
+  return (await probe.exited) === 0;
+}
