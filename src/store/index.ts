@@ -1,0 +1,21 @@
+export type { StoreOptions } from "./options.ts";
+export {
+  type Commit,
+  CURSOR_AHEAD_BYTES,
+  CURSOR_EPOCHS_MAX,
+  CURSOR_PROBLEMS_MAX,
+  type DeadLetter,
+  type DeviceCursor,
+  type DeviceRecord,
+  type DeviceWrite,
+  type EpochCursor,
+  type LoadedShard,
+  releaserLease,
+  type ShardStats,
+  type ShardSums,
+  type Store,
+  type StoredRelease,
+  type StoreListener,
+  type SumRow,
+  shardLease,
+} from "./port.ts";
