@@ -1,0 +1,76 @@
+/**
+ * The gateway's ports: what it needs from the rest of the house, and what its
+ * two halves (uplink, downlink) need from each other.
+ *
+ * The gateway is stateless: releases and cursors are read through
+ * {@link DownlinkSource}, deltas leave through `DeltaProducer`, and who fills
+ * either port is decided in src/cli.
+ * @module
+ */
+import type { Client } from "aedes";
+import type { DeviceKey } from "../src/core/index.ts";
+import type { Ladder, Position, Problem } from "../src/wire/index.ts";
+
+/** What the server knows of one device, as its next down frame must tell it (P6). */
+export interface DeviceView {
+  /** Version the device said it holds in its newest delta; 0 for none. */
+  readonly base: number;
+  /** Newest position the aggregator has committed; `null` before the first delta. */
+  readonly applied: Position | null;
+  /** The newest refusals, at most 8; sent on `…/err` before the watermark that passes them. */
+  readonly problems: readonly Problem[];
+}
+
+export interface ReleaseListener {
+  onRelease(tenant: string, version: number): void;
+  onProblems(key: DeviceKey): void;
+}
+
+export interface DownlinkSource {
+  /** The current ladder of a tenant; an empty one (version 0) before the first release. */
+  ladder(tenant: string): Promise<Ladder>;
+  /** One round trip for many devices; the answer has the order of `keys`. */
+  views(keys: readonly DeviceKey[]): Promise<DeviceView[]>;
+  /** Notifications may be lost: callers also poll. Resolves to the function that stops watching. */
+  watch(listener: ReleaseListener): Promise<() => Promise<void>>;
+}
+
+/** One live session: accepted by CONNACK 0, not yet closed. At most one per `name` in a gateway. */
+export interface GatewayClient {
+  /** `tenant/device`; also the client id inside aedes, so tenants never take over one another. */
+  readonly name: string;
+  readonly key: DeviceKey;
+  readonly client: Client;
+}
+
+/** The downlink half, as the uplink half calls it. None of these throws; none blocks the uplink. */
+export interface DownlinkSessions {
+  /** After CONNACK 0. */
+  onClientReady(client: GatewayClient): void;
+  /** Exactly once for every `onClientReady`, after the socket is closed. */
+  onClientGone(client: GatewayClient): void;
+  /** The device asked for the newest release; `base` is the version it holds, 0 for none. */
+  onPull(client: GatewayClient, base: number): void;
+  /** A delta passed by; `base` is the version the device said it holds. */
+  onUpHeader(client: GatewayClient, base: number): void;
+}
+
+/** What `/readyz` answers, and why when it is "no". */
+export interface Readiness {
+  readonly ready: boolean;
+  /** Dotted reasons such as `gateway.draining`; empty when ready. */
+  readonly reasons: readonly string[];
+}
+
+/** Health as the HTTP listener asks for it; both answer at once, from memory. */
+export interface GatewayHealth {
+  /** False only when the process should be restarted. */
+  live(): boolean;
+  ready(): Readiness;
+}
+
+/** Where a listener really listens: the port the system chose when 0 was asked for. */
+export interface BoundAddress {
+  readonly host: string;
+  readonly port: number;
+}
