@@ -1,0 +1,112 @@
+/**
+ * What must hold between settings; each rule names the settings it reads, and is skipped while one of them is faulty.
+ * @module
+ */
+import { isIPv4 } from "node:net";
+import type { Config } from "./schema.ts";
+
+export interface Rule {
+  readonly reads: readonly string[];
+  /** The setting to blame (its origin is shown) and what is wrong with it, fix included. */
+  check(config: Config): readonly { readonly path: string; readonly fault: string }[];
+}
+
+/** True when only this machine can reach `host`; a name other than localhost may be anywhere. */
+export function isLoopback(host: string): boolean {
+  const plain = host.toLowerCase().replace(/^::ffff:/, "");
+  return plain === "localhost" || plain === "::1" || (isIPv4(plain) && plain.startsWith("127."));
+}
+
+const LISTENERS = ["tcp", "tls", "ws", "http"] as const;
+
+/** A gateway that anyone can reach must ask who is there. */
+const noOpenDoors: Rule = {
+  reads: [
+    "gateway.auth.mode",
+    ...LISTENERS.map((name) => `gateway.${name}.host`),
+    ...["tcp", "tls", "ws"].map((name) => `gateway.${name}.enabled`),
+  ],
+  check({ gateway }) {
+    if (gateway.auth.mode !== "none") return [];
+    return LISTENERS.filter((name) => {
+      const listener = gateway[name];
+      const enabled = "enabled" in listener ? listener.enabled : true;
+      return enabled && !isLoopback(listener.host);
+    }).map((name) => ({
+      path: `gateway.${name}.host`,
+      fault:
+        `${gateway[name].host} can be reached from other machines while gateway.auth.mode is none: ` +
+        "set gateway.auth.mode to password or jwt, or listen on 127.0.0.1",
+    }));
+  },
+};
+
+const passwordNeedsSecret: Rule = {
+  reads: ["gateway.auth.mode", "gateway.auth.secret"],
+  check: ({ gateway: { auth } }) =>
+    auth.mode === "password" && auth.secret === null
+      ? [{ path: "gateway.auth.mode", fault: "password needs gateway.auth.secretFile" }]
+      : [],
+};
+
+const JWT_KEYS = ["secret", "jwksFile", "jwksUrl"] as const;
+
+const jwtNeedsOneKey: Rule = {
+  reads: ["gateway.auth.mode", ...JWT_KEYS.map((key) => `gateway.auth.${key}`)],
+  check({ gateway: { auth } }) {
+    if (auth.mode !== "jwt") return [];
+    const given = JWT_KEYS.filter((key) => auth[key] !== null);
+    if (given.length === 1) return [];
+    const got = given.length === 0 ? "got none" : `got ${given.join(" and ")}`;
+    const fault = `jwt needs exactly one of secretFile, jwksFile and jwksUrl in gateway.auth: ${got}`;
+    return [{ path: "gateway.auth.mode", fault }];
+  },
+};
+
+const keysTravelSafely: Rule = {
+  reads: ["gateway.auth.jwksUrl"],
+  check({ gateway: { auth } }) {
+    if (auth.jwksUrl === null) return [];
+    const { protocol, hostname } = new URL(auth.jwksUrl);
+    if (protocol === "https:" || isLoopback(hostname.replace(/[[\]]/g, ""))) return [];
+    return [
+      { path: "gateway.auth.jwksUrl", fault: "keys fetched over http can be forged: use https" },
+    ];
+  },
+};
+
+const tlsNeedsCertificate: Rule = {
+  reads: ["gateway.tls.enabled", "gateway.tls.certFile", "gateway.tls.keyFile"],
+  check: ({ gateway: { tls } }) =>
+    tls.enabled && (tls.certFile === null || tls.keyFile === null)
+      ? [{ path: "gateway.tls.enabled", fault: "TLS needs gateway.tls.certFile and keyFile" }]
+      : [],
+};
+
+const onePortEach: Rule = {
+  reads: LISTENERS.flatMap((name) =>
+    name === "http" ? ["gateway.http.port"] : [`gateway.${name}.port`, `gateway.${name}.enabled`],
+  ),
+  check({ gateway }) {
+    const taken = new Map<number, string>();
+    return LISTENERS.flatMap((name) => {
+      const listener = gateway[name];
+      if (("enabled" in listener && !listener.enabled) || listener.port === 0) return [];
+      const other = taken.get(listener.port);
+      taken.set(listener.port, name);
+      if (other === undefined) return [];
+      return [
+        { path: `gateway.${name}.port`, fault: `${listener.port} is taken by gateway.${other}` },
+      ];
+    });
+  },
+};
+
+export const RULES: readonly Rule[] = [
+  noOpenDoors,
+  passwordNeedsSecret,
+  jwtNeedsOneKey,
+  keysTravelSafely,
+  tlsNeedsCertificate,
+  onePortEach,
+];
