@@ -1,0 +1,123 @@
+/**
+ * The grid: embeddings as integers.
+ *
+ * Every embedding that enters the system is rounded once to multiples of
+ * 2^-14 of a unit and stays an integer from then on. Integers below 2^53 make
+ * float64 sums associative, so aggregates are bit-identical under any order
+ * of arrival (P4) and a device can compute exactly what the server holds (P6).
+ * Steps of 2^-14 keep every component of a unit vector inside an int16.
+ * @module
+ */
+import { assert, limits, SerializationError } from "../core/index.ts";
+
+/** Grid steps in one unit. */
+export const GRID = 16384;
+/** One embedding, `dim` components, each in grid steps. */
+export type GridVector = Int16Array;
+
+const COMPONENT_MIN = -32768;
+const COMPONENT_MAX = 32767;
+/** Rounding may lift a unit vector slightly above 1; more than this is a claim, not rounding. */
+const NORM_MAX = 1.05;
+
+assert(GRID <= COMPONENT_MAX, "a component of a unit vector fits an int16");
+assert(
+  limits.DIMENSION_MAX * COMPONENT_MIN ** 2 < Number.MAX_SAFE_INTEGER,
+  "squared norms are exact",
+);
+
+/**
+ * Rounds an embedding (8–4096 finite numbers) to the grid. A norm above 1 is scaled down to 1.
+ *
+ * Throws `SerializationError`: `pattern.dimension`, `pattern.not-finite`, or `pattern.zero` when
+ * nothing would be left of it.
+ */
+export function toGrid(embedding: ArrayLike<number>): GridVector {
+  const dim = embedding.length;
+  if (dim < limits.DIMENSION_MIN || dim > limits.DIMENSION_MAX) {
+    throw new SerializationError(
+      "pattern.dimension",
+      `an embedding has ${limits.DIMENSION_MIN} to ${limits.DIMENSION_MAX} components: got ${dim}`,
+      { detail: { dim } },
+    );
+  }
+  const factor = GRID / Math.max(1, normOf(embedding));
+  const vector = new Int16Array(dim);
+  let zero = true;
+  for (let index = 0; index < dim; index += 1) {
+    const component = Math.round((embedding[index] as number) * factor);
+    vector[index] = component;
+    if (component !== 0) zero = false;
+  }
+  if (zero) throw new SerializationError("pattern.zero", "an embedding must not be all zeros");
+  return vector;
+}
+
+/** The Euclidean norm, free of overflow for components up to 1e308. */
+function normOf(embedding: ArrayLike<number>): number {
+  let largest = 0;
+  for (let index = 0; index < embedding.length; index += 1) {
+    const component = embedding[index] as number;
+    if (!Number.isFinite(component)) {
+      throw new SerializationError("pattern.not-finite", `component ${index} is ${component}`, {
+        detail: { index },
+      });
+    }
+    largest = Math.max(largest, Math.abs(component));
+  }
+  if (largest === 0) return 0;
+  let sum = 0;
+  for (let index = 0; index < embedding.length; index += 1) {
+    const scaled = (embedding[index] as number) / largest;
+    sum += scaled * scaled;
+  }
+  return largest * Math.sqrt(sum);
+}
+
+/** The embedding in units; exact, since every grid value is a float32. */
+export function fromGrid(vector: GridVector): Float32Array {
+  const embedding = new Float32Array(vector.length);
+  for (let index = 0; index < vector.length; index += 1) {
+    embedding[index] = (vector[index] as number) / GRID;
+  }
+  return embedding;
+}
+
+/** `target − reference` in grid steps; the target itself when there is no reference. */
+export function residualOf(target: GridVector, reference: GridVector | null): Int32Array {
+  const residual = Int32Array.from(target);
+  if (reference === null) return residual;
+  assert(reference.length === target.length, "target and reference share a dimension");
+  for (let index = 0; index < residual.length; index += 1) {
+    residual[index] = (residual[index] as number) - (reference[index] as number);
+  }
+  return residual;
+}
+
+/**
+ * `reference + residual`, saturating at the ends of an int16. Both sides of the wire run exactly
+ * this, so the device knows the register bit for bit (P6).
+ */
+export function reconstruct(reference: GridVector | null, residual: Int32Array): GridVector {
+  assert(
+    reference === null || reference.length === residual.length,
+    "reference and residual share a dimension",
+  );
+  const vector = new Int16Array(residual.length);
+  for (let index = 0; index < residual.length; index += 1) {
+    const sum =
+      (reference === null ? 0 : (reference[index] as number)) + (residual[index] as number);
+    vector[index] = Math.min(COMPONENT_MAX, Math.max(COMPONENT_MIN, sum));
+  }
+  return vector;
+}
+
+/** Whether the norm is at most 1.05 units (THREATS 21: a vote is bounded whatever its author claims). */
+export function normWithin(vector: GridVector): boolean {
+  let sum = 0;
+  for (let index = 0; index < vector.length; index += 1) {
+    const component = vector[index] as number;
+    sum += component * component;
+  }
+  return sum <= (NORM_MAX * GRID) ** 2;
+}

@@ -1,0 +1,217 @@
+/**
+ * The frame header: a deterministic CBOR map with small integer keys, never
+ * compressed, so that a gateway routes a frame without touching its body.
+ *
+ *   0 kind   1 minor   2 epoch   3 seq   4 base   5 version   6 codec
+ *   7 dictionary id (reserved)   8 trace   9 content hash   10 applied [epoch, seq]
+ *
+ * Each kind has its own keys, and all of them are required except minor,
+ * trace and applied. Keys from 32 up are for later minors: a peer that does
+ * not know them ignores them. Unknown keys below 32 change the meaning and are
+ * refused.
+ * @module
+ */
+import { limits, OmegaError, ProtocolError } from "../core/index.ts";
+import { type CborKey, type CborMap, type CborValue, decodeCbor, encodeCbor } from "./cbor.ts";
+import { walkCborPrefix } from "./cbor-walk.ts";
+
+/** What orders the deltas of one device. epoch ≥ 1; seq ≥ 1 for a delta, 0 for "none yet". */
+export interface Position {
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+export type FrameHeader =
+  | {
+      readonly kind: "delta";
+      readonly epoch: number;
+      readonly seq: number;
+      /** The release version the device holds; 0 is none. */
+      readonly base: number;
+      readonly codec: number;
+      /** 1–16 opaque bytes that follow the delta through logs. */
+      readonly trace?: Uint8Array;
+    }
+  | { readonly kind: "pull"; readonly base: number; readonly trace?: Uint8Array }
+  | {
+      readonly kind: "snapshot";
+      readonly version: number;
+      /** 8 bytes. */
+      readonly contentHash: Uint8Array;
+      readonly codec: number;
+      /** The newest position of this device that the server has accounted for. */
+      readonly applied: Position | null;
+    }
+  | {
+      readonly kind: "release-delta";
+      readonly version: number;
+      readonly base: number;
+      readonly contentHash: Uint8Array;
+      readonly codec: number;
+      readonly applied: Position | null;
+    }
+  | { readonly kind: "refusal" };
+
+export type FrameKind = FrameHeader["kind"];
+
+/** Epochs, seqs and versions; 2^48 − 1 leaves room to add without leaving the safe integers. */
+export const COUNTER_MAX = 2 ** 48 - 1;
+export const CONTENT_HASH_BYTES = 8;
+
+const TRACE_BYTES_MAX = 16;
+const CODEC_MAX = 255;
+const MINOR_MAX = 65_535;
+const IGNORABLE_KEY_MIN = 32;
+const KINDS: readonly FrameKind[] = ["delta", "pull", "snapshot", "release-delta", "refusal"];
+const KEY = {
+  kind: 0,
+  minor: 1,
+  epoch: 2,
+  seq: 3,
+  base: 4,
+  version: 5,
+  codec: 6,
+  dictionary: 7,
+  trace: 8,
+  contentHash: 9,
+  applied: 10,
+} as const;
+const KEYS_OF: Readonly<Record<FrameKind, readonly number[]>> = {
+  delta: [KEY.epoch, KEY.seq, KEY.base, KEY.codec, KEY.trace],
+  pull: [KEY.base, KEY.trace],
+  snapshot: [KEY.version, KEY.contentHash, KEY.codec, KEY.applied],
+  "release-delta": [KEY.version, KEY.base, KEY.contentHash, KEY.codec, KEY.applied],
+  refusal: [],
+};
+
+/** The header's bytes. Its fields must be within range; anything else is a bug of the caller. */
+export function encodeHeader(header: FrameHeader): Uint8Array {
+  const map = new Map<CborKey, CborValue>([[KEY.kind, KINDS.indexOf(header.kind) + 1]]);
+  for (const [name, value] of Object.entries(header)) {
+    if (name === "kind" || value === null || value === undefined) continue;
+    const key = KEY[name as keyof typeof KEY];
+    map.set(key, name === "applied" ? [value.epoch, value.seq] : value);
+  }
+  const bytes = encodeCbor(map);
+  readHeader(bytes); // What we would refuse from a peer we do not send.
+  return bytes;
+}
+
+/**
+ * Reads the header that `bytes` begin with and says where it ends.
+ *
+ * Throws `ProtocolError("header.…")` or `SerializationError("cbor.…")`.
+ */
+export function readHeader(bytes: Uint8Array): { header: FrameHeader; end: number } {
+  const window = bytes.subarray(0, limits.HEADER_BYTES_MAX);
+  const end = headerEnd(window, bytes.length > window.length);
+  const value = decodeCbor(window.subarray(0, end));
+  if (!(value instanceof Map)) throw new ProtocolError("header.shape", "a header is a map");
+  return { header: headerOf(value), end };
+}
+
+function headerEnd(window: Uint8Array, more: boolean): number {
+  try {
+    return walkCborPrefix(window);
+  } catch (error) {
+    const cut =
+      error instanceof OmegaError && ["cbor.truncated", "cbor.length"].includes(error.reason);
+    if (!cut || !more) throw error;
+    throw new ProtocolError(
+      "header.size",
+      `a header ends within ${limits.HEADER_BYTES_MAX} bytes`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function headerOf(map: CborMap): FrameHeader {
+  const kind = KINDS[uint(map, KEY.kind, "kind", 1, KINDS.length) - 1] as FrameKind;
+  requireKnownKeys(map, kind);
+  if (map.has(KEY.minor)) uint(map, KEY.minor, "minor", 1, MINOR_MAX);
+  const counter = (key: number, name: string, min: number) =>
+    uint(map, key, name, min, COUNTER_MAX);
+  switch (kind) {
+    case "delta":
+      return {
+        kind,
+        epoch: counter(KEY.epoch, "epoch", 1),
+        seq: counter(KEY.seq, "seq", 1),
+        base: counter(KEY.base, "base", 0),
+        codec: uint(map, KEY.codec, "codec", 0, CODEC_MAX),
+        ...traceOf(map),
+      };
+    case "pull":
+      return { kind, base: counter(KEY.base, "base", 0), ...traceOf(map) };
+    case "snapshot":
+      return { kind, version: counter(KEY.version, "version", 0), ...releaseFields(map) };
+    case "release-delta":
+      return {
+        kind,
+        version: counter(KEY.version, "version", 1),
+        base: counter(KEY.base, "base", 1),
+        ...releaseFields(map),
+      };
+    case "refusal":
+      return { kind };
+  }
+}
+
+function releaseFields(map: CborMap): {
+  contentHash: Uint8Array;
+  codec: number;
+  applied: Position | null;
+} {
+  return {
+    contentHash: byteString(map, KEY.contentHash, "content-hash", CONTENT_HASH_BYTES),
+    codec: uint(map, KEY.codec, "codec", 0, CODEC_MAX),
+    applied: appliedOf(map.get(KEY.applied)),
+  };
+}
+
+function requireKnownKeys(map: CborMap, kind: FrameKind): void {
+  for (const key of map.keys()) {
+    if (typeof key === "number" && key >= IGNORABLE_KEY_MIN) continue;
+    if (key === KEY.kind || key === KEY.minor) continue;
+    if (key === KEY.dictionary) {
+      throw new ProtocolError("header.dictionary", "dictionaries are reserved in this version");
+    }
+    if (typeof key === "number" && KEYS_OF[kind].includes(key)) continue;
+    throw new ProtocolError("header.unknown-key", `key ${key} has no meaning in a ${kind}`, {
+      detail: { key, kind },
+    });
+  }
+}
+
+function uint(map: CborMap, key: number, name: string, min: number, max: number): number {
+  const value = map.get(key);
+  if (typeof value === "number" && value >= min && value <= max) return value;
+  throw new ProtocolError(`header.${name}`, `${name} must be an integer ${min} to ${max}`, {
+    detail: { [name]: value },
+  });
+}
+
+/** Copied, because a header outlives the packet it came in. */
+function byteString(map: CborMap, key: number, name: string, min: number, max = min): Uint8Array {
+  const value = map.get(key);
+  if (value instanceof Uint8Array && value.length >= min && value.length <= max) {
+    return Uint8Array.from(value);
+  }
+  throw new ProtocolError(`header.${name}`, `${name} must be ${min} to ${max} bytes`);
+}
+
+function traceOf(map: CborMap): { trace?: Uint8Array } {
+  if (!map.has(KEY.trace)) return {};
+  return { trace: byteString(map, KEY.trace, "trace", 1, TRACE_BYTES_MAX) };
+}
+
+function appliedOf(value: CborValue | undefined): Position | null {
+  if (value === undefined) return null;
+  const [epoch, seq, ...rest] = Array.isArray(value) ? (value as CborValue[]) : [];
+  const within = (part: CborValue | undefined, min: number): part is number =>
+    typeof part === "number" && part >= min && part <= COUNTER_MAX;
+  if (within(epoch, 1) && within(seq, 0) && rest.length === 0) return { epoch, seq };
+  throw new ProtocolError("header.applied", "applied must be [epoch ≥ 1, seq ≥ 0]");
+}

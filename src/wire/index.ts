@@ -1,0 +1,56 @@
+export {
+  type CborKey,
+  type CborMap,
+  type CborValue,
+  decodeCbor,
+  encodeCbor,
+} from "./cbor.ts";
+export { CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, walkCbor } from "./cbor-walk.ts";
+export type { Codec, CodedVectors } from "./codec.ts";
+export { codec0 } from "./codec0.ts";
+export { codecById } from "./codecs.ts";
+export { contentHash } from "./content-hash.ts";
+export {
+  type DecodedDelta,
+  type DecodedUpsert,
+  type DeltaContent,
+  type DeltaHeader,
+  decodeDelta,
+  type EncodedDelta,
+  encodeDelta,
+  encodePull,
+  type Upsert,
+  type UpsertEmbedding,
+} from "./delta.ts";
+export {
+  encodeFrame,
+  type Frame,
+  type PackedBody,
+  packBody,
+  peekFrame,
+  unpackBody,
+} from "./frame.ts";
+export {
+  fromGrid,
+  GRID,
+  type GridVector,
+  normWithin,
+  reconstruct,
+  residualOf,
+  toGrid,
+} from "./grid.ts";
+export { COUNTER_MAX, type FrameHeader, type FrameKind, type Position } from "./header.ts";
+export { buildLadder, downFrame, emptyLadder, type Ladder } from "./ladder.ts";
+export { decodeRefusal, encodeRefusal, PROBLEMS_MAX, type Problem } from "./refusal.ts";
+export {
+  decodeRelease,
+  encodeReleaseDelta,
+  encodeSnapshot,
+  quantiseRelease,
+  RELEASE_PATTERNS_MAX,
+  RELEASE_TRENDS_MAX,
+} from "./release.ts";
+export type { Release, ReleasePattern, Trend } from "./release-state.ts";
+export { type Direction, parseTopic, topicOf } from "./topics.ts";
+export { VERSION_LOG, type VersionEntry, WIRE_MINOR, WIRE_VERSION } from "./version.ts";
+export { loadZstd, type Zstd } from "./zstd.ts";
