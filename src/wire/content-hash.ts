@@ -14,7 +14,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { type CborKey, type CborValue, encodeCbor } from "./cbor.ts";
 import { idToCbor } from "./fields.ts";
 import { CONTENT_HASH_BYTES } from "./header.ts";
-import { compareIds, compareTrends, type Release, type ReleasePattern } from "./release-state.ts";
+import { compareIds, compareTrends, type Release, type ReleasePattern } from "./release.ts";
 
 const COMPONENT_BYTES = 2;
 

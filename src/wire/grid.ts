@@ -121,3 +121,8 @@ export function normWithin(vector: GridVector): boolean {
   }
   return sum <= (NORM_MAX * GRID) ** 2;
 }
+
+/** Equal in every component. */
+export function sameVector(a: GridVector, b: GridVector): boolean {
+  return a === b || (a.length === b.length && a.every((component, at) => component === b[at]));
+}

@@ -10,18 +10,17 @@ export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
-export {
-  type DecodedDelta,
-  type DecodedUpsert,
-  type DeltaContent,
-  type DeltaHeader,
-  decodeDelta,
-  type EncodedDelta,
-  encodeDelta,
-  encodePull,
-  type Upsert,
-  type UpsertEmbedding,
+export type {
+  DecodedDelta,
+  DecodedUpsert,
+  DeltaContent,
+  DeltaHeader,
+  EncodedDelta,
+  Upsert,
+  UpsertEmbedding,
 } from "./delta.ts";
+export { decodeDelta } from "./delta-decode.ts";
+export { encodeDelta, encodePull } from "./delta-encode.ts";
 export {
   encodeFrame,
   type Frame,
@@ -37,20 +36,21 @@ export {
   normWithin,
   reconstruct,
   residualOf,
+  sameVector,
   toGrid,
 } from "./grid.ts";
 export { COUNTER_MAX, type FrameHeader, type FrameKind, type Position } from "./header.ts";
 export { buildLadder, downFrame, emptyLadder, type Ladder } from "./ladder.ts";
 export { decodeRefusal, encodeRefusal, PROBLEMS_MAX, type Problem } from "./refusal.ts";
 export {
-  decodeRelease,
-  encodeReleaseDelta,
-  encodeSnapshot,
-  quantiseRelease,
   RELEASE_PATTERNS_MAX,
   RELEASE_TRENDS_MAX,
+  type Release,
+  type ReleasePattern,
+  type Trend,
 } from "./release.ts";
-export type { Release, ReleasePattern, Trend } from "./release-state.ts";
+export { decodeRelease } from "./release-decode.ts";
+export { encodeReleaseDelta, encodeSnapshot, quantiseRelease } from "./release-encode.ts";
 export { type Direction, parseTopic, topicOf } from "./topics.ts";
 export { VERSION_LOG, type VersionEntry, WIRE_MINOR, WIRE_VERSION } from "./version.ts";
 export { loadZstd, type Zstd } from "./zstd.ts";

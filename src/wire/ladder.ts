@@ -10,8 +10,8 @@ import { codec0 } from "./codec0.ts";
 import { contentHash } from "./content-hash.ts";
 import { bodyBytesMax, EMPTY_BODY, encodeFrame, type PackedBody, packBody } from "./frame.ts";
 import type { Position } from "./header.ts";
-import { encodeReleaseDelta, encodeSnapshot } from "./release.ts";
-import type { Release } from "./release-state.ts";
+import type { Release } from "./release.ts";
+import { encodeReleaseDelta, encodeSnapshot } from "./release-encode.ts";
 import type { Zstd } from "./zstd.ts";
 
 export interface Ladder {
