@@ -8,10 +8,14 @@
 import { Command } from "commander";
 import { register as registerConfig } from "./config-command.ts";
 import { reportError } from "./exit.ts";
+import { register as registerFrame } from "./frame-decode-command.ts";
 import type { CliContext } from "./output.ts";
 import { packageVersion } from "./version.ts";
 
-const COMMANDS: readonly ((program: Command, context: CliContext) => void)[] = [registerConfig];
+const COMMANDS: readonly ((program: Command, context: CliContext) => void)[] = [
+  registerFrame,
+  registerConfig,
+];
 
 /** Runs `args` (without node and script) and gives the exit code; never throws. */
 export async function runProgram(args: readonly string[], context: CliContext): Promise<number> {

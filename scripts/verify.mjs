@@ -1,0 +1,95 @@
+/**
+ * `npm run verify`: everything that must hold before a change is accepted, from a fresh clone, in
+ * one command. The last line is the count of the tests that really ran.
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { countLine, countReport, isGood } from "./count.mjs";
+import * as prepare from "./prepare.mjs";
+
+/** What the tests need from the machine: a program, and the Debian package that has it. */
+const TOOLS = [
+  { program: "redis-server", package: "redis-server" },
+  { program: "mosquitto", package: "mosquitto" },
+  { program: "mosquitto_pub", package: "mosquitto-clients" },
+  { program: "haproxy", package: "haproxy" },
+  { program: "postgres", package: "postgresql", directories: ["/usr/lib/postgresql"] },
+  { program: "zstd", package: "zstd" },
+  { program: "openssl", package: "openssl" },
+  { program: "docker-compose", package: "docker-compose", or: ["docker", "compose", "version"] },
+];
+/** Debian keeps servers outside the PATH of ordinary users. */
+const SERVER_DIRECTORIES = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
+
+function isThere(tool) {
+  const path = [...(process.env.PATH ?? "").split(":"), ...SERVER_DIRECTORIES];
+  if (path.some((directory) => existsSync(join(directory, tool.program)))) return true;
+  if (tool.directories?.some((directory) => existsSync(directory))) return true;
+  if (tool.or === undefined) return false;
+  return spawnSync(tool.or[0], tool.or.slice(1), { stdio: "ignore" }).status === 0;
+}
+
+async function ensureTools() {
+  const packages = TOOLS.filter((tool) => !isThere(tool)).map((tool) => tool.package);
+  if (packages.length === 0) return;
+  const isRoot = process.getuid?.() === 0;
+  if (!isRoot || spawnSync("apt-get", ["--version"], { stdio: "ignore" }).status !== 0) {
+    const line = `the tests need: sudo apt-get install -y ${packages.join(" ")}`;
+    throw new prepare.Stop(line, prepare.EXIT_UNAVAILABLE);
+  }
+  await prepare.phase(`installing ${packages.join(", ")}`, () => aptInstall(packages));
+}
+
+async function aptInstall(packages) {
+  // RUNLEVEL=1: the packages must not start the services they bring, the tests start their own.
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+  const apt = (...args) => prepare.run("apt-get", ["-q", ...args], { env });
+  await apt("update");
+  const code = await apt("install", "-y", "--no-install-recommends", ...packages);
+  if (code === 0) return;
+  const line = `apt-get install failed, the tests need: ${packages.join(" ")}`;
+  throw new prepare.Stop(line, prepare.EXIT_UNAVAILABLE);
+}
+
+/** Runs vitest and gives the count of its JSON report, or null when it left none. */
+async function runTests() {
+  const directory = mkdtempSync(join(tmpdir(), "omega-verify-"));
+  const file = join(directory, "report.json");
+  const vitest = join(prepare.ROOT, "node_modules/vitest/vitest.mjs");
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+  const env = { ...process.env, PATH: [process.env.PATH, ...SERVER_DIRECTORIES].join(":") };
+  try {
+    const code = await prepare.run(process.execPath, [vitest, "run", ...reporters], { env });
+    const count = existsSync(file) ? countReport(JSON.parse(readFileSync(file, "utf8"))) : null;
+    return { code, count };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function verify() {
+  prepare.requireNode();
+  await prepare.ensureInstalled();
+  await ensureTools();
+  await prepare.build();
+  await prepare.phase("checking types, style and rooms", async () => {
+    prepare.demand("npm run check", await prepare.npm(["run", "--silent", "check"]));
+  });
+  const { code, count } = await prepare.phase("testing", runTests);
+  if (count === null) throw new prepare.Stop(`vitest left no report (exit ${code})`, 1);
+  for (const failure of count.failures) prepare.say(`failed: ${failure}`);
+  // An error outside every test (an unhandled rejection) fails vitest while no test did.
+  if (isGood(count) && code !== 0) prepare.say(`vitest ended with exit ${code}, see above`);
+  process.exitCode = isGood(count) && code === 0 ? 0 : prepare.EXIT_FAILURE;
+  process.stdout.write(`${countLine(count)}\n`);
+}
+
+try {
+  await verify();
+} catch (error) {
+  prepare.say(error.message);
+  process.exitCode = error.exitCode ?? prepare.EXIT_FAILURE;
+}
