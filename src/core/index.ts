@@ -22,3 +22,4 @@ export { integerBelow, type Random, seededRandom, systemRandom } from "./random.
 export { type Service, startAll, stopAll } from "./service.ts";
 export { shardOf } from "./shard.ts";
 export type { SqlClient, SqlNotification, SqlPool, SqlResult } from "./sql.ts";
+export { within } from "./within.ts";

@@ -18,6 +18,8 @@ export interface SqlNotification {
 export interface SqlClient {
   query(text: string, params?: unknown[]): Promise<SqlResult>;
   on(event: "notification", listener: (message: SqlNotification) => void): unknown;
+  /** The connection died: what it LISTENed to is gone, and every later query rejects. */
+  on(event: "error", listener: (error: Error) => void): unknown;
   removeListener(event: "notification", listener: (message: SqlNotification) => void): unknown;
   /** Gives the client back; `true` or an error destroys the connection instead. */
   release(destroy?: boolean | Error): void;

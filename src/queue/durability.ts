@@ -1,0 +1,56 @@
+/**
+ * Could this server lose what it acknowledged? Asked once, when the backend starts.
+ *
+ * P1 is a promise about durability, so a Redis without append-only file or one
+ * that may evict keys breaks it however correct our code is (FACTS, Redis:
+ * kill -9 without AOF lost everything).
+ * @module
+ */
+import { InvalidConfigError, type SqlPool } from "../core/index.ts";
+import type { Logger } from "../observe/index.ts";
+
+/** The faults in the text of Redis' `INFO`, as sentences with their remedy. Empty when all is well. */
+export function redisFaults(info: string): string[] {
+  const field = (name: string) => info.match(new RegExp(`^${name}:([^\\r\\n]*)`, "m"))?.[1];
+  const faults: string[] = [];
+  const policy = field("maxmemory_policy");
+  if (policy !== undefined && policy !== "noeviction") {
+    faults.push(
+      `Redis may evict queued deltas: maxmemory-policy is ${policy}, set it to noeviction`,
+    );
+  }
+  if (field("aof_enabled") === "0") {
+    faults.push(
+      "Redis forgets acknowledged deltas when it is killed: set appendonly yes (appendfsync everysec or always)",
+    );
+  }
+  return faults;
+}
+
+/** The faults in a PostgreSQL server's settings. Rejects as `pool.query` does. */
+export async function postgresFaults(pool: SqlPool): Promise<string[]> {
+  const { rows } = await pool.query(
+    "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS commit",
+  );
+  const faults: string[] = [];
+  if (rows[0]?.fsync === "off") {
+    faults.push("PostgreSQL forgets acknowledged deltas when power fails: set fsync on");
+  }
+  if (rows[0]?.commit === "off") {
+    faults.push(
+      "PostgreSQL forgets acknowledged deltas when it is killed: set synchronous_commit on",
+    );
+  }
+  return faults;
+}
+
+/** Warns about each fault, or throws `InvalidConfigError` with all of them. */
+export function judgeDurability(
+  faults: readonly string[],
+  durability: "refuse" | "warn",
+  log: Logger,
+): void {
+  if (faults.length === 0) return;
+  if (durability === "refuse") throw new InvalidConfigError(faults);
+  for (const fault of faults) log.warn("queue.durability", { fault });
+}
