@@ -1,0 +1,342 @@
+/**
+ * The downlink: what the server says to its devices, on `…/down` and `…/err`.
+ *
+ *   SUBSCRIBE, pull, freed line, refusal ──▶ due ──┐
+ *                                                  ├─▶ views (one round trip) ─▶ subscriber.next ─▶ link.send
+ *   release, slow refresh ──▶ fan-out, paced ──────┘        ladder (shared)
+ *
+ * A topic's retained message is not stored but computed on SUBSCRIBE, from the
+ * tenant's ladder and the device's view: one look-up by key, whatever the
+ * number of devices. Nothing here belongs to a device for longer than its
+ * connection, except the little that clean=0 sessions keep (sessions.ts).
+ * @module
+ */
+import type { Aedes, Client, Subscription } from "aedes";
+import {
+  assert,
+  type BackoffPolicy,
+  type Clock,
+  type DeviceKey,
+  deviceName,
+  parseDeviceName,
+  type Random,
+  type Service,
+} from "../src/core/index.ts";
+import type { Logger, Metrics } from "../src/observe/index.ts";
+import { encodeRefusal } from "../src/wire/index.ts";
+import { within } from "./deadline.ts";
+import { Due } from "./due.ts";
+import { Fanout, type FanoutLimits } from "./fanout.ts";
+import { downParts, type HeldLadder, Ladders } from "./ladders.ts";
+import { type CutReason, Link, type LinkLimits } from "./link.ts";
+import { createPacer } from "./pacer.ts";
+import { createPersistence, type GatewayPersistence, grantedQos, ownLine } from "./persistence.ts";
+import type { DeviceView, DownlinkSessions, DownlinkSource, GatewayClient } from "./ports.ts";
+import { Roster } from "./roster.ts";
+import { Sessions } from "./sessions.ts";
+import { type Shipment, Subscriber } from "./subscriber.ts";
+
+export interface DownlinkLimits extends LinkLimits, FanoutLimits {
+  /** Devices per second that a release fan-out serves. */
+  readonly fanoutPerS: number;
+  /** How long the source may take for one answer. */
+  readonly sourceMsMax: number;
+  /** Round trips under way at once for devices that are due now. */
+  readonly parallelCountMax: number;
+  /** clean=0 sessions remembered, and for how long after their last use. */
+  readonly sessionCountMax: number;
+  readonly sessionTtlMs: number;
+}
+
+export const DEFAULT_DOWNLINK_LIMITS: DownlinkLimits = {
+  bufferBytesMax: 256 * 1024,
+  ackMsMax: 30_000,
+  chunkCount: 256,
+  jitterMsMax: 250,
+  pollMs: 5_000,
+  refreshMs: 300_000,
+  fanoutPerS: 5_000,
+  sourceMsMax: 5_000,
+  parallelCountMax: 4,
+  sessionCountMax: 50_000,
+  sessionTtlMs: 24 * 3_600_000,
+};
+
+const SOURCE_BACKOFF: BackoffPolicy = { delayMsBase: 200, delayMsMax: 10_000 };
+const NOTHING = new Uint8Array(0);
+/** SUBACK's answer for a refused filter [MQTT-3.9.3-2]. */
+const REFUSED = 128;
+
+export interface DownlinkOptions {
+  readonly source: DownlinkSource;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly limits?: Partial<DownlinkLimits>;
+}
+
+export class Downlink implements DownlinkSessions, Service {
+  readonly name = "downlink";
+  /** For `Aedes.createBroker({ persistence })`. */
+  readonly persistence: GatewayPersistence;
+  readonly #options: DownlinkOptions;
+  readonly #limits: DownlinkLimits;
+  readonly #roster = new Roster();
+  readonly #sessions: Sessions;
+  readonly #ladders: Ladders;
+  readonly #due: Due<Link>;
+  readonly #fanout: Fanout<Link>;
+  readonly #count: ReturnType<typeof instruments>;
+  #unwatch: (() => Promise<void>) | null = null;
+
+  constructor(options: DownlinkOptions) {
+    const { source, clock, random, log } = options;
+    const limits = { ...DEFAULT_DOWNLINK_LIMITS, ...options.limits };
+    this.#options = options;
+    this.#limits = limits;
+    this.#count = instruments(options.metrics);
+    this.#sessions = new Sessions({
+      clock,
+      countMax: limits.sessionCountMax,
+      ttlMs: limits.sessionTtlMs,
+    });
+    this.#ladders = new Ladders({ source, clock, timeoutMs: limits.sourceMsMax });
+    this.#due = new Due({
+      serve: (links) => this.#serve(links),
+      batchCountMax: limits.chunkCount,
+      parallelCountMax: limits.parallelCountMax,
+      backoff: SOURCE_BACKOFF,
+      clock,
+      random,
+      log,
+    });
+    this.#fanout = new Fanout({
+      audience: this.#audience(),
+      ladders: this.#ladders,
+      pacer: createPacer({ ratePerS: limits.fanoutPerS, burstCount: limits.chunkCount, clock }),
+      clock,
+      random,
+      log,
+      limits,
+      backoff: SOURCE_BACKOFF,
+    });
+    this.persistence = createPersistence({
+      sessions: this.#sessions,
+      onPuback: (client, messageId) => this.#roster.of(client)?.acknowledged(messageId),
+    });
+  }
+
+  /** Listens to the broker's events; to be called once, before the broker has clients. */
+  attach(broker: Aedes): void {
+    broker.on("client", (client) => this.#opened(client));
+    broker.on("subscribe", (subscriptions, client) => this.#subscribed(subscriptions, client));
+    broker.on("unsubscribe", (topics, client) => this.#unsubscribed(topics, client));
+  }
+
+  async start(): Promise<void> {
+    this.#unwatch = await this.#options.source.watch({
+      onRelease: (tenant) => {
+        if (this.#roster.hasTenant(tenant)) this.#fanout.released(tenant);
+      },
+      onProblems: (key) => this.#refused(key),
+    });
+    this.#fanout.start();
+  }
+
+  /** No more releases are pushed; what devices ask for is still answered. */
+  async drain(): Promise<void> {
+    await this.#unwatch?.();
+    this.#unwatch = null;
+    await this.#fanout.stop();
+  }
+
+  async stop(): Promise<void> {
+    await this.drain();
+    this.#due.stop();
+    for (const link of [...this.#roster.all()]) this.#gone(link);
+  }
+
+  onClientReady({ client }: GatewayClient): void {
+    const link = this.#opened(client);
+    if (link === null || client.clean) return;
+    const session = this.#sessions.find(client.id);
+    if (session === undefined) return;
+    link.subscriber.restored(session.grants, session.outstanding);
+    this.#due.add(link);
+  }
+
+  onClientGone({ client }: GatewayClient): void {
+    const link = this.#roster.of(client);
+    if (link !== undefined) this.#gone(link);
+  }
+
+  onPull({ client }: GatewayClient, base: number): void {
+    const link = this.#roster.of(client);
+    if (link === undefined) return;
+    link.subscriber.pulled(base);
+    if (link.subscriber.listens("down")) this.#due.add(link);
+  }
+
+  onUpHeader({ client }: GatewayClient, base: number): void {
+    this.#roster.of(client)?.subscriber.mentioned(base);
+  }
+
+  #opened(client: Client): Link | null {
+    const known = this.#roster.of(client);
+    if (known !== undefined) return known;
+    if (client.closed || client.conn.destroyed) return null;
+    const former = this.#roster.named(client.id);
+    if (former !== undefined) this.#gone(former);
+    // [MQTT-3.1.2-6] After the former connection has left its session, because clean=1 ends it.
+    if (client.clean) this.#sessions.forget(client.id);
+    const link = new Link({
+      client,
+      subscriber: new Subscriber(parseDeviceName(client.id)),
+      clock: this.#options.clock,
+      limits: this.#limits,
+      onCut: (cut, reason) => this.#cut(cut, reason),
+      onFree: (free) => this.#due.add(free),
+    });
+    this.#roster.add(link);
+    // The socket's end is the one event aedes cannot miss: after a takeover it may emit no other.
+    client.conn.once("close", () => this.#gone(link));
+    this.#count.links.set(this.#roster.size);
+    return link;
+  }
+
+  #gone(link: Link): void {
+    if (!this.#roster.remove(link)) return;
+    link.close();
+    this.#due.remove(link);
+    const { client, subscriber } = link;
+    if (!client.clean) {
+      const session = { grants: subscriber.grants(), outstanding: subscriber.outstanding() };
+      this.#sessions.save(client.id, session);
+    }
+    const { tenant } = subscriber.key;
+    if (!this.#roster.hasTenant(tenant)) this.#ladders.forget(tenant);
+    this.#count.links.set(this.#roster.size);
+  }
+
+  #cut(link: Link, reason: CutReason): void {
+    this.#count.slowReaders.add(1, { reason });
+    this.#options.log.warn("downlink.slow-reader", { ...link.subscriber.key, reason });
+  }
+
+  #subscribed(subscriptions: readonly Subscription[], client: Client): void {
+    const link = this.#opened(client);
+    if (link === null) return;
+    let owed = false;
+    for (const { topic, qos } of subscriptions) {
+      const line = ownLine(client.id, topic);
+      if (line === null || (qos as number) === REFUSED) continue;
+      link.subscriber.subscribed(line, grantedQos(qos));
+      owed = true;
+    }
+    if (owed) this.#due.add(link);
+  }
+
+  #unsubscribed(topics: readonly string[], client: Client): void {
+    const link = this.#roster.of(client);
+    for (const topic of topics) {
+      const line = ownLine(client.id, topic);
+      if (line !== null) link?.subscriber.unsubscribed(line);
+    }
+  }
+
+  #refused(key: DeviceKey): void {
+    const link = this.#roster.named(deviceName(key));
+    if (link?.subscriber.listens("err")) this.#due.add(link);
+  }
+
+  #audience() {
+    const listening = (tenant: string, wanted: (link: Link) => boolean) =>
+      [...this.#roster.inTenant(tenant)].filter(wanted);
+    return {
+      tenants: () => this.#roster.tenants(),
+      behind: (tenant: string, version: number) =>
+        listening(
+          tenant,
+          ({ subscriber }) => subscriber.listens("down") && subscriber.sentVersion < version,
+        ),
+      everyone: (tenant: string) =>
+        listening(
+          tenant,
+          ({ subscriber }) => subscriber.listens("down") || subscriber.listens("err"),
+        ),
+      serve: (links: readonly Link[]) => this.#serve(links),
+    };
+  }
+
+  /** One round trip for all of `links`; rejects when the source fails, having sent nothing. */
+  async #serve(links: readonly Link[]): Promise<void> {
+    const open = links.filter((link) => link.open);
+    if (open.length === 0) return;
+    const { source, clock } = this.#options;
+    const keys = open.map((link) => link.subscriber.key);
+    const asked = source.views(keys);
+    const views = await within(clock, this.#limits.sourceMsMax, "views.timeout", asked);
+    assert(views.length === keys.length, "the source answers for every key");
+    const ladders = await this.#laddersFor(keys, views);
+    for (const [index, link] of open.entries()) {
+      const view = views[index];
+      const ladder = ladders.get(link.subscriber.key.tenant);
+      assert(view !== undefined && ladder !== undefined, "a view and a ladder for every link");
+      this.#deliver(link, view, ladder);
+    }
+  }
+
+  /** The ladders of all tenants among `keys`; a device ahead of ours means that ours is old. */
+  async #laddersFor(
+    keys: readonly DeviceKey[],
+    views: readonly DeviceView[],
+  ): Promise<Map<string, HeldLadder>> {
+    const newestBase = new Map<string, number>();
+    for (const [index, { tenant }] of keys.entries()) {
+      newestBase.set(tenant, Math.max(newestBase.get(tenant) ?? 0, views[index]?.base ?? 0));
+    }
+    const loads = [...newestBase].map(async ([tenant, base]) => {
+      return [tenant, await this.#ladders.get(tenant, base)] as const;
+    });
+    return new Map(await Promise.all(loads));
+  }
+
+  #deliver(link: Link, view: DeviceView, ladder: HeldLadder): void {
+    if (!link.open) return;
+    try {
+      for (const shipment of link.subscriber.next(view, ladder.version)) {
+        this.#send(link, shipment, ladder);
+      }
+    } catch (error) {
+      // One device's view that cannot be encoded must not keep the rest of its batch waiting.
+      this.#options.log.error("downlink.failed", { ...link.subscriber.key, error });
+    }
+  }
+
+  #send(link: Link, shipment: Shipment, ladder: HeldLadder): void {
+    const { content } = shipment;
+    if (content.line === "err") {
+      this.#count.frames.add(1, { kind: "refusal" });
+      link.send(shipment, encodeRefusal(content.problems), NOTHING);
+      return;
+    }
+    const { head, body, kind } = downParts(ladder, content);
+    this.#count.frames.add(1, { kind });
+    this.#count.bytes.add(head.length + body.length);
+    link.send(shipment, head, body);
+  }
+}
+
+function instruments(metrics: Metrics) {
+  return {
+    links: metrics.gauge("omega_gateway_downlinks_count", "Devices connected to the downlink."),
+    frames: metrics.counter("omega_gateway_down_frames_total", "Frames sent to devices.", ["kind"]),
+    bytes: metrics.counter("omega_gateway_down_bytes_total", "Bytes of down frames sent."),
+    slowReaders: metrics.counter(
+      "omega_gateway_slow_readers_total",
+      "Devices cut because they did not read.",
+      ["reason"],
+    ),
+  };
+}
