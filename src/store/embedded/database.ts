@@ -7,7 +7,7 @@
  * moment, but not a power failure: PGlite never calls fsync (FACTS, Embedded).
  * @module
  */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { extname, join, resolve } from "node:path";
 import {
   type Clock,
@@ -72,20 +72,39 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   const startedMs = clock.monotonicMs();
   let session: SqlSession;
   try {
-    session = await openThread({
-      dir: join(dir, "pgdata"),
-      searchPath: SEARCH_PATH,
-      workerUrl: options.workerUrl ?? defaultWorkerUrl(),
-      openTimeoutMs: options.openTimeoutMs ?? 120_000,
-      closeTimeoutMs: CLOSE_TIMEOUT_MS,
-      clock,
-    });
+    session = await openSession(dir, options, clock);
   } catch (error) {
     lock.release();
     throw error;
   }
   log.info("embedded.open", { dir, ms: Math.round(clock.monotonicMs() - startedMs) });
   return assemble(dir, session, lock, { ...options, clock, log });
+}
+
+/**
+ * Creates the database when there is none, and opens it. Creation happens beside
+ * its final place and in a thread of its own: a kill in the middle leaves nothing that looks like
+ * a database, and the half gigabyte that initdb takes goes with its thread.
+ */
+async function openSession(dir: string, options: EmbeddedOptions, clock: Clock) {
+  const data = join(dir, "pgdata");
+  const draft = join(dir, "pgdata.draft");
+  const open = (at: string) =>
+    openThread({
+      dir: at,
+      searchPath: SEARCH_PATH,
+      workerUrl: options.workerUrl ?? defaultWorkerUrl(),
+      openTimeoutMs: options.openTimeoutMs ?? 120_000,
+      closeTimeoutMs: CLOSE_TIMEOUT_MS,
+      clock,
+    });
+  if (!existsSync(data)) {
+    rmSync(draft, { recursive: true, force: true });
+    const created = await open(draft);
+    await created.close();
+    renameSync(draft, data);
+  }
+  return open(data);
 }
 
 function assemble(
