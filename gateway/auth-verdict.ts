@@ -1,0 +1,43 @@
+/**
+ * What every way of authenticating answers.
+ * @module
+ */
+import type { DeviceKey } from "../src/core/index.ts";
+import { CONNACK } from "./connect.ts";
+
+export type AuthVerdict =
+  | {
+      readonly ok: true;
+      /** When the session must end, wall clock milliseconds; `null` for never. */
+      readonly expiresAtMs: number | null;
+    }
+  | {
+      readonly ok: false;
+      /** 3 when nobody can tell right now, 4 for bad credentials, 5 for good ones of another device. */
+      readonly code: 3 | 4 | 5;
+      readonly reason: string;
+    };
+
+export interface Authenticator {
+  readonly mode: "none" | "password" | "jwt";
+  /** Judges `password` as the credential of `key`. Never rejects. */
+  authenticate(key: DeviceKey, password: Uint8Array | null): Promise<AuthVerdict>;
+}
+
+export const badCredentials = (reason: string): AuthVerdict => ({
+  ok: false,
+  code: CONNACK.credentials,
+  reason,
+});
+
+export const notAuthorized = (reason: string): AuthVerdict => ({
+  ok: false,
+  code: CONNACK.authorization,
+  reason,
+});
+
+export const cannotTell = (reason: string): AuthVerdict => ({
+  ok: false,
+  code: CONNACK.busy,
+  reason,
+});

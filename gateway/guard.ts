@@ -1,0 +1,155 @@
+/**
+ * The stage between a socket and the broker: a duplex stream that hands over
+ * checked, whole packets a few at a time, and closes on the first bad one.
+ *
+ * Backpressure runs through it in both directions: while the broker does not
+ * read, the socket is paused; while the socket does not drain, writes wait
+ * here and count in `stream.writableLength`. Closing is gentle (a CONNACK that
+ * refuses must still arrive) but bounded.
+ * @module
+ */
+import { Duplex } from "node:stream";
+import { type Clock, messageOf, ProtocolError } from "../src/core/index.ts";
+import { CONNACK, connackBytes } from "./connect.ts";
+import { PacketFramer } from "./framer.ts";
+
+/** How long a closing socket may take to flush its last bytes. */
+const CLOSE_FLUSH_MS = 1_000;
+const JOIN_BYTES_MAX = 4 * 1024;
+
+export interface GuardOptions {
+  readonly clock: Clock;
+  /** Called once, just before the connection is closed for what the peer sent. */
+  readonly onViolation: (error: ProtocolError) => void;
+}
+
+export interface Guard {
+  /** What the broker gets instead of the socket. Closes when the socket does, and closes it. */
+  readonly stream: Duplex;
+  /** After CONNACK 0: packets behind the CONNECT may pass. */
+  open(): void;
+  /** No further packet passes; what the broker writes still leaves. */
+  hold(): void;
+}
+
+/** Guards `socket` (TCP, TLS or WebSocket stream) until it closes. */
+export function guard(socket: Duplex, options: GuardOptions): Guard {
+  const framer = new PacketFramer();
+  let wanted = false;
+  let held = false;
+  let ended = false;
+
+  function advance(): void {
+    while (wanted && !held) {
+      const packets = framer.take();
+      if (packets === null) break;
+      wanted = stream.push(packets);
+    }
+    if (ended && wanted) {
+      ended = false;
+      stream.push(null);
+    } else if (wanted && !held) {
+      socket.resume();
+    } else {
+      socket.pause();
+    }
+  }
+
+  function checked(act: () => void): void {
+    if (stream.destroyed || held) return;
+    try {
+      act();
+    } catch (error) {
+      refuse(error instanceof ProtocolError ? error : undefined, error);
+      return;
+    }
+    advance();
+  }
+
+  function refuse(violation: ProtocolError | undefined, thrown: unknown): void {
+    if (violation === undefined) throw thrown;
+    options.onViolation(violation);
+    held = true;
+    socket.pause();
+    // [MQTT-3.1.2-2] An unacceptable level is answered with CONNACK 1, then closed.
+    if (violation.reason === "connect.protocol") socket.write(connackBytes(CONNACK.protocol));
+    stream.destroy();
+  }
+
+  const stream = new Duplex({
+    readableHighWaterMark: 1, // One turn of packets at a time.
+    read() {
+      wanted = true;
+      advance();
+    },
+    write(chunk: Buffer, _encoding, done) {
+      forward(socket, [chunk], done);
+    },
+    // mqtt-packet writes a packet in pieces; they leave as one segment, one TLS record.
+    writev(pieces: { chunk: Buffer }[], done) {
+      forward(
+        socket,
+        pieces.map((piece) => piece.chunk),
+        done,
+      );
+    },
+    final(done) {
+      socket.end();
+      done();
+    },
+    destroy(error, done) {
+      socket.removeListener("data", onData);
+      socket.resume(); // Unread bytes would turn the close into a reset that eats the last answer.
+      closeSoon(socket, options.clock);
+      done(error);
+    },
+  });
+
+  const onData = (chunk: Buffer) => checked(() => framer.push(chunk));
+  socket.on("data", onData);
+  socket.pause();
+  socket.once("end", () => {
+    ended = true;
+    advance();
+  });
+  socket.on("error", (error) => stream.destroy(new Error(messageOf(error))));
+  socket.once("close", () => stream.destroy());
+
+  return {
+    stream,
+    open: () => checked(() => framer.open()),
+    hold() {
+      held = true;
+      socket.pause();
+    },
+  };
+}
+
+/** Small pieces are joined; large ones, which many devices share, are never copied. */
+function forward(socket: Duplex, chunks: readonly Buffer[], done: () => void): void {
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const joined = bytes <= JOIN_BYTES_MAX ? [Buffer.concat(chunks)] : chunks;
+  let flowing = true;
+  socket.cork();
+  for (const chunk of joined) flowing = !socket.destroyed && socket.write(chunk);
+  socket.uncork();
+  if (flowing || socket.destroyed) done();
+  else onceDrained(socket, done);
+}
+
+function onceDrained(socket: Duplex, done: () => void): void {
+  const settle = () => {
+    socket.removeListener("drain", settle);
+    socket.removeListener("close", settle);
+    done();
+  };
+  socket.once("drain", settle);
+  socket.once("close", settle);
+}
+
+function closeSoon(socket: Duplex, clock: Clock): void {
+  if (socket.destroyed) return;
+  const timer = clock.after(CLOSE_FLUSH_MS, () => socket.destroy(), { background: true });
+  socket.once("close", () => timer.cancel());
+  socket.end(() => socket.destroy());
+}
