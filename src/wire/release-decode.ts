@@ -57,11 +57,9 @@ function requireBase(held: Release | null, base: number): Release {
 }
 
 function decodeSnapshot(raw: Uint8Array, version: number, codec: Codec): Release {
-  const { dim, patterns, trends } = decodeColumns(
-    new Fields(decodeCbor(raw), "release", SNAPSHOT_NAMES),
-    codec,
-  );
-  return { version, dim, patterns, trends };
+  const fields = new Fields(decodeCbor(raw), "release", SNAPSHOT_NAMES);
+  const dim = dimOf(fields);
+  return { version, dim, patterns: patternsOf(fields, dim, codec, []), trends: trendsOf(fields) };
 }
 
 function decodeReleaseDelta(
@@ -77,49 +75,82 @@ function decodeReleaseDelta(
   }
   if (base === version) return held;
   const fields = new Fields(decodeCbor(raw), "release", RELEASE_DELTA_NAMES);
-  const { dim, patterns: changed, trends } = decodeColumns(fields, codec);
-  if (dim !== held.dim) throw new ProtocolError("release.dim", `${held.dim} became ${dim}`);
+  const dim = dimOf(fields);
+  if (dim !== held.dim) fields.refuse(RELEASE_KEY.dim, `was ${held.dim} and became ${dim}`);
+  const changed = patternsOf(fields, dim, codec, held.patterns);
   const patterns = new Map(held.patterns.map((pattern) => [pattern.id, pattern]));
-  for (const pattern of changed) patterns.set(pattern.id, pattern);
   const changedIds = new Set(changed.map((pattern) => pattern.id));
   for (const id of fields.ids(RELEASE_KEY.removals, RELEASE_PATTERNS_MAX)) {
-    if (!changedIds.has(id) && patterns.delete(id)) continue;
-    throw new ProtocolError("release.removals", `pattern ${id} is not there to be removed`);
+    if (changedIds.has(id) || !patterns.delete(id)) {
+      fields.refuse(RELEASE_KEY.removals, `holds ${id}, which is not there to be removed`);
+    }
   }
+  for (const pattern of changed) patterns.set(pattern.id, pattern);
   // A chain of differences must not grow a release beyond what a snapshot may hold (P8).
-  if (patterns.size > RELEASE_PATTERNS_MAX)
-    fields.refuse(RELEASE_KEY.ids, "makes the release too large");
-  return { version, dim, patterns: [...patterns.values()].sort(compareIds), trends };
+  if (patterns.size > RELEASE_PATTERNS_MAX) fields.refuse(RELEASE_KEY.ids, "grows too long");
+  const sorted = [...patterns.values()].sort(compareIds);
+  return { version, dim, patterns: sorted, trends: trendsOf(fields) };
 }
 
-function decodeColumns(
+function dimOf(fields: Fields): number {
+  const range = { min: limits.DIMENSION_MIN, max: limits.DIMENSION_MAX };
+  return fields.integer(RELEASE_KEY.dim, range);
+}
+
+/** The pattern columns; kept vectors are taken from `held`. */
+function patternsOf(
   fields: Fields,
+  dim: number,
   codec: Codec,
-): { dim: number; patterns: ReleasePattern[]; trends: Trend[] } {
-  const dim = fields.integer(RELEASE_KEY.dim, {
-    min: limits.DIMENSION_MIN,
-    max: limits.DIMENSION_MAX,
-  });
+  held: readonly ReleasePattern[],
+): ReleasePattern[] {
   const ids = fields.ids(RELEASE_KEY.ids, RELEASE_PATTERNS_MAX);
   const count = { min: 0, max: RELEASE_COUNT_MAX };
   const weights = fields.integers(RELEASE_KEY.weights, ids.length, count);
   const devices = fields.integers(RELEASE_KEY.devices, ids.length, count);
-  const vectors = vectorsOf(fields, ids.length, dim, codec);
+  const vectors = keptVectors(fields, ids, held);
+  const coded = codedVectors(fields, ids.length - vectors.size, dim, codec);
+  let next = 0;
   const patterns = ids.map((id, index) => ({
     id,
     weight: weights[index] as number,
     devices: devices[index] as number,
-    vector: vectors[index] as GridVector,
+    vector: vectors.get(index) ?? (coded[next++] as GridVector),
   }));
-  const trendIds = fields.ids(RELEASE_KEY.trendIds, RELEASE_TRENDS_MAX);
-  const scoreRange = { min: 0, max: TREND_SCORE_MAX };
-  const scores = fields.integers(RELEASE_KEY.trendScores, trendIds.length, scoreRange);
-  const trends = trendIds.map((id, index) => ({ id, score: scores[index] as number }));
-  if (new Set(trendIds).size < trendIds.length)
-    fields.refuse(RELEASE_KEY.trendIds, "repeats an id");
   requireAscending(patterns, compareIds);
+  return patterns;
+}
+
+/** The held vectors of kept patterns, by index into `ids`. */
+function keptVectors(
+  fields: Fields,
+  ids: readonly string[],
+  held: readonly ReleasePattern[],
+): Map<number, GridVector> {
+  const kept = new Map<number, GridVector>();
+  const indexes = fields.column(RELEASE_KEY.kept, ids.length);
+  if (indexes.length === 0) return kept;
+  const byId = new Map(held.map((pattern) => [pattern.id, pattern.vector]));
+  let previous = -1;
+  for (const index of indexes) {
+    const vector = typeof index === "number" ? byId.get(ids[index] ?? "") : undefined;
+    if (typeof index !== "number" || index <= previous || vector === undefined) {
+      fields.refuse(RELEASE_KEY.kept, "must be rising indexes of patterns that are held");
+    }
+    kept.set(index, vector);
+    previous = index;
+  }
+  return kept;
+}
+
+function trendsOf(fields: Fields): Trend[] {
+  const ids = fields.ids(RELEASE_KEY.trendIds, RELEASE_TRENDS_MAX);
+  const range = { min: 0, max: TREND_SCORE_MAX };
+  const scores = fields.integers(RELEASE_KEY.trendScores, ids.length, range);
+  const trends = ids.map((id, index) => ({ id, score: scores[index] as number }));
+  if (new Set(ids).size < ids.length) fields.refuse(RELEASE_KEY.trendIds, "repeats an id");
   requireAscending(trends, compareTrends);
-  return { dim, patterns, trends };
+  return trends;
 }
 
 function requireAscending<Item>(
@@ -132,10 +163,9 @@ function requireAscending<Item>(
   }
 }
 
-function vectorsOf(fields: Fields, count: number, dim: number, codec: Codec): GridVector[] {
+function codedVectors(fields: Fields, count: number, dim: number, codec: Codec): GridVector[] {
   if (count === 0) {
-    if (fields.has(RELEASE_KEY.coded))
-      fields.refuse(RELEASE_KEY.coded, "must be left out when empty");
+    if (fields.has(RELEASE_KEY.coded)) fields.refuse(RELEASE_KEY.coded, "is left out when empty");
     return [];
   }
   const bytes = fields.bytes(RELEASE_KEY.coded, { min: 1, max: limits.BODY_BYTES_MAX });

@@ -17,6 +17,7 @@ import {
   type Release,
   type ReleasePattern,
   TREND_SCORE_MAX,
+  type Trend,
 } from "./release.ts";
 
 /** Moves every vector onto a fixed point of the codec, rounds weights, and sorts. */
@@ -50,7 +51,12 @@ function settle(residual: Int32Array, codec: Codec): GridVector {
 
 /** The raw body of a snapshot. `release` must come from {@link quantiseRelease}. */
 export function encodeSnapshot(release: Release, codec: Codec): Uint8Array {
-  return encodeCbor(columnsOf(release, release.patterns, codec));
+  requireRelease(release);
+  const body = new Map<CborKey, CborValue>([[RELEASE_KEY.dim, release.dim]]);
+  setPatterns(body, release.patterns);
+  setCoded(body, release.patterns, codec);
+  setTrends(body, release.trends);
+  return encodeCbor(body);
 }
 
 /**
@@ -59,48 +65,60 @@ export function encodeSnapshot(release: Release, codec: Codec): Uint8Array {
  */
 export function encodeReleaseDelta(base: Release, next: Release, codec: Codec): Uint8Array {
   assert(base.dim === next.dim, "a release delta keeps the dimension");
+  requireRelease(next);
   const held = new Map(base.patterns.map((pattern) => [pattern.id, pattern]));
   const changed = next.patterns.filter((pattern) => !samePattern(held.get(pattern.id), pattern));
-  const kept = new Set(next.patterns.map((pattern) => pattern.id));
-  const removals = base.patterns.map((pattern) => pattern.id).filter((id) => !kept.has(id));
-  const body = columnsOf(next, changed, codec);
-  if (removals.length > 0) body.set(RELEASE_KEY.removals, removals.map(idToCbor));
+  const moved = changed.filter((pattern) => !keepsVector(held.get(pattern.id), pattern));
+  const movedIds = new Set(moved.map((pattern) => pattern.id));
+  const kept = changed.flatMap((pattern, index) => (movedIds.has(pattern.id) ? [] : [index]));
+  const nextIds = new Set(next.patterns.map((pattern) => pattern.id));
+  const removals = base.patterns.filter((pattern) => !nextIds.has(pattern.id));
+  const body = new Map<CborKey, CborValue>([[RELEASE_KEY.dim, next.dim]]);
+  setPatterns(body, changed);
+  setCoded(body, moved, codec);
+  setTrends(body, next.trends);
+  setColumn(
+    body,
+    RELEASE_KEY.removals,
+    removals.map((pattern) => idToCbor(pattern.id)),
+  );
+  setColumn(body, RELEASE_KEY.kept, kept);
   return encodeCbor(body);
 }
 
-function columnsOf(
-  release: Release,
-  patterns: readonly ReleasePattern[],
-  codec: Codec,
-): Map<CborKey, CborValue> {
-  requireRelease(release);
-  const body = new Map<CborKey, CborValue>([[RELEASE_KEY.dim, release.dim]]);
-  if (patterns.length > 0) {
-    body.set(
-      RELEASE_KEY.ids,
-      patterns.map((pattern) => idToCbor(pattern.id)),
-    );
-    body.set(
-      RELEASE_KEY.weights,
-      patterns.map((pattern) => pattern.weight),
-    );
-    body.set(
-      RELEASE_KEY.devices,
-      patterns.map((pattern) => pattern.devices),
-    );
-    body.set(RELEASE_KEY.coded, codedOf(patterns, release.dim, codec));
-  }
-  if (release.trends.length > 0) {
-    body.set(
-      RELEASE_KEY.trendIds,
-      release.trends.map((trend) => idToCbor(trend.id)),
-    );
-    body.set(
-      RELEASE_KEY.trendScores,
-      release.trends.map((trend) => trend.score),
-    );
-  }
-  return body;
+type Body = Map<CborKey, CborValue>;
+
+/** Empty columns are left out. */
+function setColumn(body: Body, key: number, column: readonly CborValue[]): void {
+  if (column.length > 0) body.set(key, column);
+}
+
+function setPatterns(body: Body, patterns: readonly ReleasePattern[]): void {
+  const columns = [
+    [RELEASE_KEY.ids, patterns.map((pattern) => idToCbor(pattern.id))],
+    [RELEASE_KEY.weights, patterns.map((pattern) => pattern.weight)],
+    [RELEASE_KEY.devices, patterns.map((pattern) => pattern.devices)],
+  ] as const;
+  for (const [key, column] of columns) setColumn(body, key, column);
+}
+
+function setTrends(body: Body, trends: readonly Trend[]): void {
+  setColumn(
+    body,
+    RELEASE_KEY.trendIds,
+    trends.map((trend) => idToCbor(trend.id)),
+  );
+  setColumn(
+    body,
+    RELEASE_KEY.trendScores,
+    trends.map((trend) => trend.score),
+  );
+}
+
+function setCoded(body: Body, patterns: readonly ReleasePattern[], codec: Codec): void {
+  const [first] = patterns;
+  if (first === undefined) return;
+  body.set(RELEASE_KEY.coded, codedOf(patterns, first.vector.length, codec));
 }
 
 function codedOf(patterns: readonly ReleasePattern[], dim: number, codec: Codec): Uint8Array {
@@ -144,6 +162,9 @@ function isCount(value: number, max: number): boolean {
 }
 
 function samePattern(a: ReleasePattern | undefined, b: ReleasePattern): boolean {
-  if (a === undefined || a.weight !== b.weight || a.devices !== b.devices) return false;
-  return sameVector(a.vector, b.vector);
+  return a?.weight === b.weight && a.devices === b.devices && sameVector(a.vector, b.vector);
+}
+
+function keepsVector(a: ReleasePattern | undefined, b: ReleasePattern): boolean {
+  return a !== undefined && sameVector(a.vector, b.vector);
 }

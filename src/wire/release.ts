@@ -3,7 +3,12 @@
  *
  * The body is a CBOR map of columns; an empty column is left out:
  *
- *   0 dim   1 ids   2 weights   3 devices   4 coded   5 trend ids   6 trend scores   7 removals
+ *   0 dim     1 ids         2 weights        3 devices    4 coded
+ *           5 trend ids   6 trend scores   7 removals   8 kept
+ *
+ * `removals` and `kept` occur in differences only. `kept` lists the indexes of
+ * patterns whose vector stays as the device holds it: weights age with every
+ * release, most vectors do not, and a weight is 100 times smaller.
  *
  * Vectors are fixed points of the codec and always coded absolutely, so a
  * device reaches the same bits by a snapshot or by any chain of differences
@@ -64,6 +69,7 @@ export const RELEASE_KEY = {
   trendIds: 5,
   trendScores: 6,
   removals: 7,
+  kept: 8,
 } as const;
 /** The columns of a snapshot and of a difference, as reasons name them. */
 export const SNAPSHOT_NAMES = {
@@ -75,4 +81,4 @@ export const SNAPSHOT_NAMES = {
   5: "trend-ids",
   6: "trend-scores",
 } as const;
-export const RELEASE_DELTA_NAMES = { ...SNAPSHOT_NAMES, 7: "removals" } as const;
+export const RELEASE_DELTA_NAMES = { ...SNAPSHOT_NAMES, 7: "removals", 8: "kept" } as const;
