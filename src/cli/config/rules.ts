@@ -68,7 +68,7 @@ const keysTravelSafely: Rule = {
   check({ gateway: { auth } }) {
     if (auth.jwksUrl === null) return [];
     const { protocol, hostname } = new URL(auth.jwksUrl);
-    if (protocol === "https:" || isLoopback(hostname.replace(/[[\]]/g, ""))) return [];
+    if (protocol === "https:" || hostname === "127.0.0.1") return [];
     return [
       { path: "gateway.auth.jwksUrl", fault: "keys fetched over http can be forged: use https" },
     ];
@@ -102,11 +102,20 @@ const onePortEach: Rule = {
   },
 };
 
+const keepaliveInOrder: Rule = {
+  reads: ["gateway.limits.keepaliveSMin", "gateway.limits.keepaliveSMax"],
+  check: ({ gateway: { limits } }) =>
+    limits.keepaliveSMin > limits.keepaliveSMax
+      ? [{ path: "gateway.limits.keepaliveSMin", fault: "must not exceed keepaliveSMax" }]
+      : [],
+};
+
 export const RULES: readonly Rule[] = [
   noOpenDoors,
   passwordNeedsSecret,
   jwtNeedsOneKey,
   keysTravelSafely,
   tlsNeedsCertificate,
+  keepaliveInOrder,
   onePortEach,
 ];

@@ -94,7 +94,7 @@ const auth = z.strictObject({
     .url({ protocol: /^https?$/ })
     .nullable()
     .default(null)
-    .meta({ description: "Where to fetch the JSON Web Key Set instead; https, or loopback." }),
+    .meta({ description: "Where to fetch the JSON Web Key Set instead; https, or 127.0.0.1." }),
   audience: z
     .string()
     .min(1)
@@ -108,13 +108,37 @@ const auth = z.strictObject({
     .meta({ description: "The iss claim a device token must carry; null: any." }),
 });
 
+/** Defaults as in `gateway/limits.ts`; a test holds them together. */
 const gatewayLimits = z.strictObject({
-  connectionsMax: count(10_000, { min: 1, max: 1e6 }, "Open device connections on one gateway."),
-  connectsPerS: count(500, { min: 1, max: 1e5 }, "CONNECTs admitted per second on one gateway."),
-  connectTimeoutMs: count(
+  connectionsMax: count(20_000, { min: 1, max: 1e6 }, "Sockets of one listener."),
+  unauthenticatedMax: count(
+    2_000,
+    { min: 1, max: 1e6 },
+    "Sockets of the whole gateway that have not logged in yet.",
+  ),
+  connectDeadlineMs: count(
     5_000,
     { min: 100, max: 60_000 },
-    "Time a socket has to complete its CONNECT, milliseconds.",
+    "Time a socket has to log in, TLS handshake included, milliseconds.",
+  ),
+  connectsPerS: count(500, { min: 1, max: 1e5 }, "Logins admitted per second on one gateway."),
+  connectsBurst: count(2_000, { min: 1, max: 1e6 }, "Logins admitted at once on one gateway."),
+  keepaliveSMin: count(5, { min: 1, max: 65_535 }, "Shortest keepalive accepted, seconds."),
+  keepaliveSMax: count(3_600, { min: 1, max: 65_535 }, "Longest keepalive accepted, seconds."),
+  inFlightBytesMax: count(
+    64 * 1024 * 1024,
+    { min: 64 * 1024, max: 16 * 1024 ** 3 },
+    "Bytes of deltas taken and not yet acknowledged; beyond it no socket is read.",
+  ),
+  unreadBytesMax: count(
+    256 * 1024,
+    { min: limits.DOWN_FRAME_BYTES_MAX, max: 64 * 1024 ** 2 },
+    "Bytes a device may leave unread before it is cut off.",
+  ),
+  addTimeoutMs: count(
+    15_000,
+    { min: 100, max: 300_000 },
+    "Time the queue has to take a job durably, milliseconds.",
   ),
 });
 
