@@ -1,0 +1,37 @@
+/**
+ * Where the database thread's JavaScript is during tests.
+ *
+ * Node 20 cannot run TypeScript in a worker thread, and vitest does not
+ * transform what it starts; so tests use the file that `npm run build` made,
+ * and build it when it is missing or older than its source.
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const SOURCE = join(ROOT, "src/store/embedded");
+const BUILT = join(ROOT, "dist/src/store/embedded");
+
+function isCurrent(): boolean {
+  return readdirSync(SOURCE).every((name) => {
+    const built = join(BUILT, name.replace(/\.ts$/, ".js"));
+    return existsSync(built) && statSync(built).mtimeMs >= statSync(join(SOURCE, name)).mtimeMs;
+  });
+}
+
+/** The compiled worker. tsc writes its output even when types elsewhere are wrong. */
+export function embeddedWorkerUrl(): URL {
+  if (!isCurrent()) {
+    spawnSync("npx", ["tsc", "-p", "tsconfig.build.json"], { cwd: ROOT, stdio: "ignore" });
+  }
+  return new URL("../../dist/src/store/embedded/database-worker.js", import.meta.url);
+}
+
+/** A built file of this repository, for child processes that run plain JavaScript. */
+export function builtFile(path: string): string {
+  embeddedWorkerUrl();
+  return join(ROOT, "dist", path);
+}
