@@ -1,0 +1,157 @@
+/**
+ * Talking to Redis with an end to every wait.
+ *
+ * The offline queue is off and a cut connection fails what was under way at once,
+ * because a command that waits in this process and runs minutes later is worse
+ * than one that failed: the caller has moved on. Every command has a time limit;
+ * a socket that stays silent past twice that is replaced, so that a black hole is
+ * noticed before TCP would.
+ * @module
+ */
+import { Redis } from "ioredis";
+import {
+  type BackoffPolicy,
+  backoffDelayMs,
+  InvalidConfigError,
+  messageOf,
+  type Random,
+} from "../core/index.ts";
+import type { Logger } from "../observe/index.ts";
+import type { Script } from "./commit-script.ts";
+import { timedOut, unavailable } from "./refusals.ts";
+
+export type RedisArgument = string | number | Uint8Array;
+
+export interface RedisConnectionOptions {
+  readonly url: string;
+  readonly timeoutMs: number;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Comes back by itself after a cut; true by default. */
+  readonly reconnect?: boolean;
+}
+
+const RECONNECT: BackoffPolicy = { delayMsBase: 100, delayMsMax: 3_000 };
+const RECONNECT_DELAY_MS_MIN = 20;
+
+export class RedisConnection {
+  readonly #redis: Redis;
+  readonly #timeoutMs: number;
+
+  /** Does not connect yet: {@link connect} does. Throws `InvalidConfigError` on a URL that is not Redis'. */
+  constructor(options: RedisConnectionOptions) {
+    requireRedisUrl(options.url);
+    this.#timeoutMs = options.timeoutMs;
+    this.#redis = new Redis(options.url, redisOptions(options));
+    this.#redis.on("error", (error) =>
+      options.log.warn("store.redis.error", { message: messageOf(error) }),
+    );
+  }
+
+  /** Resolves when Redis answered; a failure leaves nothing behind. */
+  async connect(): Promise<void> {
+    try {
+      await this.#redis.connect();
+    } catch (error) {
+      this.close();
+      throw this.#refusal(error);
+    }
+  }
+
+  onClose(act: () => void): void {
+    this.#redis.on("close", act);
+  }
+
+  onMessage(act: (payload: string) => void): void {
+    this.#redis.on("message", (_channel, payload) => act(payload));
+  }
+
+  async subscribe(channel: string): Promise<void> {
+    await this.#settle(this.#redis.subscribe(channel));
+  }
+
+  /** One command; bulk strings come back as Buffers. */
+  call(command: string, args: readonly RedisArgument[] = []): Promise<unknown> {
+    return this.#settle(this.#redis.callBuffer(command, args.map(toArgument)));
+  }
+
+  /** Many commands in one round trip; throws what the first failed one failed with. */
+  async callAll(
+    commands: readonly (readonly [command: string, ...args: RedisArgument[]])[],
+  ): Promise<unknown[]> {
+    if (commands.length === 0) return [];
+    const pipeline = this.#redis.pipeline();
+    for (const [command, ...args] of commands) pipeline.callBuffer(command, args.map(toArgument));
+    const results = (await this.#settle(pipeline.exec())) ?? [];
+    return results.map(([error, result]) => {
+      if (error) throw this.#refusal(error);
+      return result;
+    });
+  }
+
+  /** Runs a script by its SHA-1; sends the text when Redis does not have it (any more). */
+  async run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly RedisArgument[],
+  ): Promise<unknown> {
+    const rest = [keys.length, ...keys, ...args.map(toArgument)];
+    try {
+      return await this.#redis.callBuffer("EVALSHA", [script.sha, ...rest]);
+    } catch (error) {
+      if (!messageOf(error).startsWith("NOSCRIPT")) throw this.#refusal(error);
+    }
+    return await this.#settle(this.#redis.callBuffer("EVAL", [script.text, ...rest]));
+  }
+
+  close(): void {
+    this.#redis.disconnect();
+  }
+
+  async #settle<T>(reply: Promise<T>): Promise<T> {
+    try {
+      return await reply;
+    } catch (error) {
+      throw this.#refusal(error);
+    }
+  }
+
+  // The cause is only the message: ioredis hangs the command's arguments, our users' data, on its errors.
+  #refusal(error: unknown): Error {
+    const cause = new Error(messageOf(error));
+    if (cause.message === "Command timed out") return timedOut(this.#timeoutMs, cause);
+    return unavailable(cause);
+  }
+}
+
+function redisOptions(options: RedisConnectionOptions) {
+  return {
+    lazyConnect: true,
+    // RESP2: maps come back as flat arrays, whatever field names they hold.
+    protocol: 2 as const,
+    connectTimeout: options.timeoutMs,
+    commandTimeout: options.timeoutMs,
+    socketTimeout: options.timeoutMs * 2,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    retryStrategy: (attempt: number) => {
+      if (options.reconnect === false) return null;
+      return RECONNECT_DELAY_MS_MIN + backoffDelayMs(RECONNECT, attempt - 1, options.random);
+    },
+  };
+}
+
+function requireRedisUrl(url: string): void {
+  const protocol = URL.canParse(url) ? new URL(url).protocol : "";
+  if (protocol === "redis:" || protocol === "rediss:") return;
+  // The URL may hold a password: say what is wrong with it, not what it is.
+  throw new InvalidConfigError(["the Redis URL must start with redis:// or rediss://"]);
+}
+
+/** ioredis writes only Buffers as bytes; other views would become "1,2,3". */
+function toArgument(value: RedisArgument): string | number | Buffer {
+  if (typeof value === "string" || typeof value === "number") return value;
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}

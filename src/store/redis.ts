@@ -1,0 +1,341 @@
+/**
+ * The store in Redis.
+ *
+ * Redis must run with an append-only file and `noeviction`: without the first a
+ * restart forgets everything (and tokens start over), without the second it may
+ * forget anything. Process death then loses nothing that was acknowledged; power
+ * loss or a fail-over to a replica may (FACTS, "Redis").
+ * Layout: redis-keys.ts. Atomic steps: commit-script.ts.
+ * @module
+ */
+import {
+  type Clock,
+  type DeviceKey,
+  InvalidConfigError,
+  type Random,
+  shardOf,
+  systemClock,
+  systemRandom,
+} from "../core/index.ts";
+import type { Logger } from "../observe/index.ts";
+import type { Ladder, Release } from "../wire/index.ts";
+import { checkCommit, requireKey, requireName, requireShard } from "./commit-check.ts";
+import {
+  acquireScript,
+  commitScript,
+  forgetScript,
+  publishScript,
+  releaseScript,
+  renewScript,
+} from "./commit-script.ts";
+import { releaseEvent } from "./events.ts";
+import { type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
+import {
+  type Commit,
+  type DeadLetter,
+  type DeviceCursor,
+  type DeviceRecord,
+  type LoadedShard,
+  releaserLease,
+  type ShardStats,
+  type ShardSums,
+  type Store,
+  type StoredRelease,
+  type StoreListener,
+  type SumRow,
+  shardLease,
+} from "./port.ts";
+import { decodeCursor, decodeDeadLetter } from "./records.ts";
+import { commitArguments } from "./redis-commit.ts";
+import { RedisConnection, type RedisConnectionOptions } from "./redis-connection.ts";
+import { CURSOR_FIELD, type RedisKeys, redisKeys } from "./redis-keys.ts";
+import { toBytes, toNumber, toPairs, toSumRow, toTexts } from "./redis-replies.ts";
+import { openRedisLink } from "./redis-watch.ts";
+import { requireOk } from "./refusals.ts";
+import { requireStoredRelease } from "./release-check.ts";
+import { decodeLadder, decodeRelease, encodeLadder, encodeRelease } from "./release-records.ts";
+import { type NotificationSource, Watch } from "./watch.ts";
+
+export interface RedisStoreOptions extends StoreOptions {
+  /** `redis://` or `rediss://` (TLS). */
+  readonly url: string;
+  readonly log: Logger;
+  /** The first part of every key; "omega" by default. */
+  readonly prefix?: string;
+  /** The longest wait for one answer, milliseconds; 5,000 by default. */
+  readonly timeoutMs?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+const TIMEOUT_MS_DEFAULT = 5_000;
+/** Rows asked for at once when a shard is loaded: a few megabytes per answer. */
+const SCAN_COUNT = 1_000;
+
+class RedisStore implements Store {
+  readonly #options: ResolvedStoreOptions;
+  readonly #keys: RedisKeys;
+  readonly #redis: RedisConnection;
+  readonly #watch: Watch;
+
+  constructor(
+    options: ResolvedStoreOptions,
+    keys: RedisKeys,
+    redis: RedisConnection,
+    watching: RedisConnectionOptions & { readonly clock: Clock },
+  ) {
+    this.#options = options;
+    this.#keys = keys;
+    this.#redis = redis;
+    const source: NotificationSource = {
+      open: (onEvent, onLost) => openRedisLink(watching, keys.channel, onEvent, onLost),
+      releaseVersions: () => this.#releaseVersions(),
+    };
+    this.#watch = new Watch({ ...watching, source });
+  }
+
+  get shards(): number {
+    return this.#options.shards;
+  }
+
+  async acquireLease(name: string, owner: string, ttlMs: number): Promise<number | null> {
+    const token = await this.#redis.run(acquireScript, this.#keys.lease(name).slice(), [
+      owner,
+      Math.ceil(ttlMs),
+    ]);
+    return token === null ? null : toNumber(token);
+  }
+
+  async renewLease(name: string, token: number, ttlMs: number): Promise<boolean> {
+    const [lease] = this.#keys.lease(name);
+    return (await this.#redis.run(renewScript, [lease], [token, Math.ceil(ttlMs)])) === 1;
+  }
+
+  async releaseLease(name: string, token: number): Promise<void> {
+    await this.#redis.run(releaseScript, [this.#keys.lease(name)[0]], [token]);
+  }
+
+  async loadShard(shard: number): Promise<LoadedShard> {
+    requireShard(shard, this.shards);
+    const [number, tenants] = await this.#redis.callAll([
+      ["HGET", this.#keys.commit(shard), "number"],
+      ["SMEMBERS", this.#keys.tenants(shard)],
+    ]);
+    const sums: SumRow[] = [];
+    for (const tenant of toTexts(tenants)) sums.push(...(await this.#scanSums(shard, tenant)));
+    return { sums, commitNumber: toNumber(number) };
+  }
+
+  async loadDevices(
+    shard: number,
+    wanted: readonly { readonly key: DeviceKey; readonly patterns: readonly string[] }[],
+  ): Promise<DeviceRecord[]> {
+    requireShard(shard, this.shards);
+    const answers = await this.#redis.callAll(
+      wanted.map(({ key, patterns }) => {
+        requireKey(key);
+        return ["HMGET", this.#keys.device(shard, key), CURSOR_FIELD, ...patterns] as const;
+      }),
+    );
+    return answers.map((answer, index) => {
+      const [cursor, ...blobs] = answer as (Buffer | null)[];
+      const registers = new Map<string, Uint8Array>();
+      for (const [at, pattern] of (wanted[index]?.patterns ?? []).entries()) {
+        const blob = blobs[at];
+        if (blob) registers.set(pattern, toBytes(blob));
+      }
+      return { cursor: cursor ? decodeCursor(cursor) : null, registers };
+    });
+  }
+
+  async registers(key: DeviceKey): Promise<Map<string, Uint8Array>> {
+    requireKey(key);
+    const device = this.#keys.device(shardOf(key, this.shards), key);
+    const registers = new Map<string, Uint8Array>();
+    for (const [field, blob] of toPairs(await this.#redis.call("HGETALL", [device]))) {
+      if (field !== CURSOR_FIELD) registers.set(field, toBytes(blob));
+    }
+    return registers;
+  }
+
+  async commit(shard: number, token: number, number: number, commit: Commit): Promise<void> {
+    requireShard(shard, this.shards);
+    checkCommit(shard, this.shards, commit);
+    const at = { shard, token, number, deadLettersKept: this.#options.deadLettersKept };
+    const { keys, args } = commitArguments(this.#keys, at, commit);
+    const outcome = await this.#redis.run(commitScript, keys, args);
+    requireOk(String(outcome), { shard, token, number });
+  }
+
+  async forget(shard: number, token: number, key: DeviceKey): Promise<void> {
+    requireShard(shard, this.shards);
+    requireKey(key);
+    const keys = [this.#keys.lease(shardLease(shard))[0], this.#keys.device(shard, key)];
+    requireOk(String(await this.#redis.run(forgetScript, keys, [token])), { shard, token });
+  }
+
+  async stats(shard: number): Promise<ShardStats> {
+    requireShard(shard, this.shards);
+    const fields = ["applied", "duplicates", "deadLettered"];
+    const values = await this.#redis.call("HMGET", [this.#keys.stats(shard), ...fields]);
+    const [applied = 0, duplicates = 0, deadLettered = 0] = (values as unknown[]).map(toNumber);
+    return { applied, duplicates, deadLettered };
+  }
+
+  async deadLetters(shard: number, limit: number): Promise<DeadLetter[]> {
+    requireShard(shard, this.shards);
+    if (limit < 1) return [];
+    const ids = await this.#redis.call("LRANGE", [this.#keys.deadOrder(shard), 0, limit - 1]);
+    const wanted = toTexts(ids);
+    if (wanted.length === 0) return [];
+    const blobs = await this.#redis.call("HMGET", [this.#keys.dead(shard), ...wanted]);
+    // One that was trimmed between the two calls is null.
+    return (blobs as (Buffer | null)[]).flatMap((blob) => (blob ? [decodeDeadLetter(blob)] : []));
+  }
+
+  async cursors(keys: readonly DeviceKey[]): Promise<(DeviceCursor | null)[]> {
+    const answers = await this.#redis.callAll(
+      keys.map((key) => {
+        requireKey(key);
+        return ["HGET", this.#keys.device(shardOf(key, this.shards), key), CURSOR_FIELD] as const;
+      }),
+    );
+    return answers.map((cursor) => (cursor === null ? null : decodeCursor(cursor as Buffer)));
+  }
+
+  async tenants(): Promise<string[]> {
+    const sets = await this.#redis.callAll([
+      ["SMEMBERS", this.#keys.released],
+      ...this.#eachShard((shard) => ["SMEMBERS", this.#keys.tenants(shard)] as const),
+    ]);
+    const [released, ...others] = sets.map(toTexts);
+    const versions = await this.#currentVersions(released ?? []);
+    return [...new Set([...versions.keys(), ...others.flat()])].sort();
+  }
+
+  async loadTenantSums(tenant: string): Promise<ShardSums[]> {
+    requireName("tenant", tenant);
+    const hashes = await this.#redis.callAll(
+      this.#eachShard((shard) => ["HGETALL", this.#keys.sums(shard, tenant)] as const),
+    );
+    return hashes.map((hash, shard) => ({
+      shard,
+      rows: toPairs(hash).map(([field, blob]) => toSumRow(tenant, field, blob)),
+    }));
+  }
+
+  async publishRelease(tenant: string, token: number, stored: StoredRelease): Promise<void> {
+    requireName("tenant", tenant);
+    requireStoredRelease(tenant, stored);
+    const { release, ladder } = stored;
+    // Lives on another node of a cluster, so it goes first: one name too many does no harm.
+    await this.#redis.call("SADD", [this.#keys.released, tenant]);
+    const outcome = await this.#redis.run(
+      publishScript,
+      [
+        this.#keys.lease(releaserLease(tenant))[0],
+        this.#keys.current(tenant),
+        this.#keys.releases(tenant),
+      ],
+      [
+        ...[token, release.version, release.version - 1, ladder.contentHash],
+        ...[encodeLadder(ladder), encodeRelease(release), this.#options.releasesKept],
+        ...[this.#keys.channel, releaseEvent(tenant, release.version)],
+      ],
+    );
+    requireOk(String(outcome), { tenant, token, version: release.version });
+  }
+
+  async currentRelease(tenant: string): Promise<Ladder | null> {
+    requireName("tenant", tenant);
+    const ladder = await this.#redis.call("HGET", [this.#keys.current(tenant), "ladder"]);
+    return ladder === null ? null : decodeLadder(ladder as Buffer);
+  }
+
+  async recentReleases(tenant: string): Promise<Release[]> {
+    requireName("tenant", tenant);
+    const blobs = await this.#redis.call("LRANGE", [this.#keys.releases(tenant), 0, -1]);
+    return (blobs as Buffer[]).map(decodeRelease);
+  }
+
+  watch(listener: StoreListener): Promise<() => Promise<void>> {
+    return this.#watch.add(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#watch.close();
+    this.#redis.close();
+  }
+
+  async #releaseVersions(): Promise<Map<string, number>> {
+    return await this.#currentVersions(
+      toTexts(await this.#redis.call("SMEMBERS", [this.#keys.released])),
+    );
+  }
+
+  async #currentVersions(tenants: readonly string[]): Promise<Map<string, number>> {
+    const versions = await this.#redis.callAll(
+      tenants.map((tenant) => ["HGET", this.#keys.current(tenant), "version"] as const),
+    );
+    const found = tenants.map((tenant, index) => [tenant, toNumber(versions[index])] as const);
+    return new Map(found.filter(([, version]) => version > 0));
+  }
+
+  /** A scan may show a row twice while Redis resizes the hash: the map keeps one. */
+  async #scanSums(shard: number, tenant: string): Promise<SumRow[]> {
+    const rows = new Map<string, SumRow>();
+    let cursor = "0";
+    do {
+      const answer = await this.#redis.call("HSCAN", [
+        ...[this.#keys.sums(shard, tenant), cursor, "COUNT", SCAN_COUNT],
+      ]);
+      const [next, page] = answer as [Buffer, Buffer[]];
+      for (const [field, blob] of toPairs(page)) rows.set(field, toSumRow(tenant, field, blob));
+      cursor = String(next);
+    } while (cursor !== "0");
+    return [...rows.values()];
+  }
+
+  #eachShard<T>(make: (shard: number) => T): T[] {
+    return Array.from({ length: this.shards }, (_, shard) => make(shard));
+  }
+}
+
+/**
+ * Connects and answers the store. Throws `InvalidConfigError` when Redis holds
+ * the state of another shard count, `TransportError("store.unavailable")` when it
+ * cannot be reached.
+ */
+export async function redisStore(options: RedisStoreOptions): Promise<Store> {
+  const resolved = resolveStoreOptions(options);
+  const keys = redisKeys(options.prefix ?? "omega");
+  const connection = {
+    url: options.url,
+    timeoutMs: options.timeoutMs ?? TIMEOUT_MS_DEFAULT,
+    random: options.random ?? systemRandom,
+    log: options.log,
+  };
+  const redis = new RedisConnection(connection);
+  await redis.connect();
+  try {
+    await claimShardCount(redis, keys.shardCount, resolved.shards);
+  } catch (error) {
+    redis.close();
+    throw error;
+  }
+  const clock = options.clock ?? systemClock;
+  options.log.debug("store.redis.open", { shards: resolved.shards });
+  return new RedisStore(resolved, keys, redis, { ...connection, clock });
+}
+
+/** Devices are placed by hash modulo the count: another count would look for them in the wrong place. */
+async function claimShardCount(redis: RedisConnection, key: string, shards: number): Promise<void> {
+  const [, stored] = await redis.callAll([
+    ["SETNX", key, shards],
+    ["GET", key],
+  ]);
+  if (toNumber(stored) === shards) return;
+  throw new InvalidConfigError([
+    `shards must be ${stored}, as in the existing state: got ${shards}`,
+  ]);
+}

@@ -1,0 +1,44 @@
+/**
+ * The refusals that every adapter gives in the same words.
+ * @module
+ */
+import { messageOf, TimeoutError, TransportError } from "../core/index.ts";
+
+/** What a write under a lease came to, as the scripts and functions of the backends answer it. */
+export const OUTCOMES = ["ok", "lease.lost", "commit.order", "release.version"] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** Throws the `TransportError` of a refused outcome; passes "ok". */
+export function requireOk(outcome: string, detail: Readonly<Record<string, unknown>>): void {
+  switch (outcome) {
+    case "ok":
+      return;
+    case "lease.lost":
+      throw new TransportError(outcome, "the token does not hold the lease any more", { detail });
+    case "commit.order":
+      throw new TransportError(outcome, "a commit's number must be the last one plus one", {
+        detail,
+      });
+    case "release.version":
+      throw new TransportError(outcome, "a release's version must be the current one plus one", {
+        detail,
+      });
+    default:
+      throw unavailable(new Error(`unexpected outcome ${JSON.stringify(outcome)}`));
+  }
+}
+
+/** The backend cannot be reached, or refused what it should have done. */
+export function unavailable(cause: unknown): TransportError {
+  return new TransportError("store.unavailable", `the store is unavailable: ${messageOf(cause)}`, {
+    cause,
+  });
+}
+
+/** No answer in time: a write may or may not have been done. */
+export function timedOut(timeoutMs: number, cause?: unknown): TimeoutError {
+  return new TimeoutError("store.timeout", `the store did not answer within ${timeoutMs} ms`, {
+    detail: { timeoutMs },
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
