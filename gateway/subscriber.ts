@@ -162,8 +162,10 @@ export class Subscriber {
       }
       shipments.push(this.#shipErr(untold, view.problems));
     } else {
-      this.#lines.err.owed = false;
-      this.#lines.err.redeliver = null;
+      const { err } = this.#lines;
+      err.owed = false;
+      err.retainNext = false;
+      err.redeliver = null;
     }
     const down = this.#nextDown(view, version);
     if (down !== null) shipments.push(down);

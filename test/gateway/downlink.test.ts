@@ -1,0 +1,388 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { waitFor } from "../support/wait.ts";
+import {
+  headerOf,
+  ladderOf,
+  problemAt,
+  problemsIn,
+  releaseIn,
+  releaseOf,
+  startWorld,
+  type World,
+} from "./downlink-world.ts";
+
+let world: World;
+afterEach(() => world.close());
+
+describe("the retained message of a device's down topic", () => {
+  test("is the empty release when there is none yet", async () => {
+    world = await startWorld();
+    const device = await world.device("tv");
+    expect(await device.subscribe(device.topic("down"))).toEqual([1]);
+    const packet = await device.nextDown();
+    expect(packet).toMatchObject({ qos: 1, retain: true, dup: false });
+    expect(headerOf(packet)).toMatchObject({ kind: "snapshot", version: 0, applied: null });
+    expect(releaseIn(packet)).toEqual({ version: 0, dim: 8, patterns: [], trends: [] });
+  });
+
+  test("is a snapshot for a device that holds nothing", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5));
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("down"));
+    expect(releaseIn(await device.nextDown())).toEqual(releaseOf(5));
+  });
+
+  test("is a difference for a device whose base is a rung", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5));
+    world.source.setView("tv", { base: 4, applied: { epoch: 3, seq: 9 } });
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("down"));
+    const packet = await device.nextDown();
+    expect(headerOf(packet)).toMatchObject({
+      kind: "release-delta",
+      base: 4,
+      version: 5,
+      applied: { epoch: 3, seq: 9 },
+    });
+    expect(releaseIn(packet, releaseOf(4))).toEqual(releaseOf(5));
+  });
+
+  test("P6: is the watermark alone for a device that is up to date", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5));
+    world.source.setView("tv", { base: 5, applied: { epoch: 3, seq: 10 } });
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("down"));
+    const packet = await device.nextDown();
+    expect(packet.payload.length).toBeLessThan(64);
+    expect(headerOf(packet)).toMatchObject({ base: 5, version: 5, applied: { epoch: 3, seq: 10 } });
+    expect(releaseIn(packet, releaseOf(5))).toEqual(releaseOf(5));
+  });
+
+  test("is a snapshot for a device whose base has left the ladder", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(9));
+    world.source.setView("tv", { base: 2 });
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("down"));
+    expect(headerOf(await device.nextDown()).kind).toBe("snapshot");
+  });
+
+  test("comes again with every SUBSCRIBE [MQTT-3.8.4-3]", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5));
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("down"));
+    await device.nextDown();
+    await device.subscribe(device.topic("down"));
+    const again = await device.nextDown();
+    expect(again.retain).toBe(true);
+    // Meanwhile its PUBACK has shown that it holds version 5.
+    expect(headerOf(again)).toMatchObject({ kind: "release-delta", base: 5, version: 5 });
+  });
+
+  test("costs one look-up by key, however many devices there are", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5));
+    for (let index = 0; index < 10_000; index += 1) {
+      world.source.setView(`tv-${index}`, { base: 4 });
+    }
+    const device = await world.device("tv-77");
+    await device.subscribe(device.topic("down"));
+    await device.nextDown();
+    expect(world.source.viewCalls).toEqual([["acme/tv-77"]]);
+    expect(world.source.ladderCalls).toBe(1);
+  });
+
+  test("needs one round trip for many devices that return together", async () => {
+    world = await startWorld({ limits: { parallelCountMax: 1 } });
+    world.source.release(ladderOf(5));
+    const devices = await Promise.all(
+      Array.from({ length: 40 }, (_, index) => world.device(`tv-${index}`)),
+    );
+    let open = () => {};
+    world.source.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    await Promise.all(devices.map((device) => device.subscribe(device.topic("down"))));
+    open();
+    await Promise.all(devices.map((device) => device.nextDown()));
+    expect(world.source.viewCalls.length).toBeLessThanOrEqual(3);
+    expect(world.source.ladderCalls).toBe(1);
+  });
+
+  test("with QoS 0 comes with QoS 0, again and again", async () => {
+    world = await startWorld();
+    const device = await world.device("tv");
+    expect(await device.subscribe({ topic: device.topic("down"), qos: 0 })).toEqual([0]);
+    expect(await device.nextDown()).toMatchObject({ qos: 0, retain: true });
+    world.source.release(ladderOf(1));
+    expect(headerOf(await device.nextDown())).toMatchObject({ kind: "snapshot", version: 1 });
+    world.source.release(ladderOf(2));
+    expect(headerOf(await device.nextDown())).toMatchObject({ base: 1, version: 2 });
+  });
+
+  test("waits for a source that is down, and comes when it is back", async () => {
+    world = await startWorld();
+    world.source.failure = new Error("connection refused");
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("down"));
+    await waitFor(() => world.source.viewCalls.length >= 2, { what: "a second attempt" });
+    world.source.failure = null;
+    expect(headerOf(await device.nextDown()).kind).toBe("snapshot");
+  });
+
+  test("comes although one view of the same batch cannot be encoded", async () => {
+    world = await startWorld({ limits: { parallelCountMax: 1 } });
+    world.source.setView("broken", { problems: [{ ...problemAt(1), reason: "Not A Reason" }] });
+    const broken = await world.device("broken");
+    const device = await world.device("tv");
+    await broken.subscribe(broken.topic("err"), broken.topic("down"));
+    await device.subscribe(device.topic("down"));
+    await device.nextDown();
+  });
+});
+
+describe("who gets what", () => {
+  test("a device gets its own topic only; refused filters are answered 0x80 and deliver nothing", async () => {
+    world = await startWorld();
+    const device = await world.device("tv");
+    const other = await world.device("other");
+    expect(
+      await device.subscribe(
+        other.topic("down"),
+        device.topic("down"),
+        "omega/#",
+        device.topic("up"),
+      ),
+    ).toEqual([128, 1, 128, 128]);
+    await device.nextDown();
+    await other.subscribe(other.topic("down"));
+    await other.nextDown();
+    world.source.release(ladderOf(1));
+    await other.nextDown();
+    expect((await device.nextPublish()).topic).toBe(device.topic("down"));
+    await device.ping();
+    expect(device.received).toEqual([]);
+  });
+
+  test("a device that does not subscribe gets nothing, and one that unsubscribes gets no more", async () => {
+    world = await startWorld();
+    const silent = await world.device("silent");
+    const leaver = await world.device("leaver");
+    const witness = await world.device("witness");
+    await leaver.subscribe(leaver.topic("down"), leaver.topic("err"));
+    await leaver.nextDown();
+    await leaver.unsubscribe(leaver.topic("down"), leaver.topic("err"));
+    await witness.subscribe(witness.topic("down"));
+    await witness.nextDown();
+    world.source.setView("leaver", { problems: [problemAt(1)] });
+    world.source.notifyProblems("leaver");
+    await silent.pull(0);
+    await leaver.pull(0);
+    world.source.release(ladderOf(1));
+    await witness.nextDown();
+    await Promise.all([silent.ping(), leaver.ping()]);
+    expect(silent.received).toEqual([]);
+    expect(leaver.received).toEqual([]);
+  });
+
+  test("a takeover leaves exactly one connection that is served", async () => {
+    world = await startWorld();
+    const former = await world.device("tv");
+    await former.subscribe(former.topic("down"));
+    await former.nextDown();
+    const device = await world.device("tv");
+    await former.untilClosed();
+    await device.subscribe(device.topic("down"));
+    await device.nextDown();
+    world.source.release(ladderOf(1));
+    expect(headerOf(await device.nextDown())).toMatchObject({ version: 1 });
+    expect(await world.metrics()).toContain("omega_gateway_downlinks_count 1");
+  });
+});
+
+describe("pull", () => {
+  test("a device with the wrong base pulls and gets a snapshot", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5));
+    world.source.setView("tv", { base: 4 });
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("down"));
+    // The device was wiped: it cannot use a difference to version 4.
+    const unusable = await device.nextDown();
+    expect(() => releaseIn(unusable, null)).toThrow();
+    await device.pull(0);
+    const packet = await device.nextDown();
+    expect(packet.retain).toBe(false);
+    expect(releaseIn(packet)).toEqual(releaseOf(5));
+  });
+
+  test("the base stated in a pull outlives the PUBACK of a frame sent before it", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5));
+    world.source.setView("tv", { base: 4 });
+    const device = await world.device("tv", { acks: false });
+    await device.subscribe(device.topic("down"));
+    const unusable = await device.nextDown();
+    await device.pull(0);
+    device.ack(unusable);
+    const packet = await device.nextDown();
+    expect(headerOf(packet).kind).toBe("snapshot");
+    device.ack(packet);
+    world.source.release(ladderOf(6));
+    expect(headerOf(await device.nextDown())).toMatchObject({ kind: "release-delta", base: 5 });
+  });
+
+  test("many pulls while one frame is in flight are one answer", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5));
+    const device = await world.device("tv", { acks: false });
+    await device.subscribe(device.topic("down"));
+    const first = await device.nextDown();
+    for (let count = 0; count < 20; count += 1) await device.pull(4);
+    device.ack(first);
+    const answer = await device.nextDown();
+    expect(headerOf(answer)).toMatchObject({ base: 4, version: 5 });
+    device.ack(answer);
+    await device.ping();
+    await device.ping();
+    expect(device.received).toEqual([]);
+  });
+});
+
+describe("a new release", () => {
+  test("reaches every subscriber once, as a difference to what it acknowledged", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(1));
+    const devices = await Promise.all(
+      Array.from({ length: 10 }, (_, index) => world.device(`tv-${index}`)),
+    );
+    for (const device of devices) {
+      await device.subscribe(device.topic("down"));
+      await device.nextDown();
+    }
+    world.source.release(ladderOf(2));
+    for (const device of devices) {
+      const packet = await device.nextDown();
+      expect(packet.retain).toBe(false);
+      expect(headerOf(packet)).toMatchObject({ kind: "release-delta", base: 1, version: 2 });
+      expect(releaseIn(packet, releaseOf(1))).toEqual(releaseOf(2));
+    }
+    await Promise.all(devices.map((device) => device.ping()));
+    expect(devices.flatMap((device) => device.received)).toEqual([]);
+  });
+
+  test("P5: replaces those that wait: one frame in flight, then the newest, never an older", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(1));
+    const device = await world.device("tv", { acks: false });
+    await device.subscribe(device.topic("down"));
+    const first = await device.nextDown();
+    const witness = await world.device("witness");
+    await witness.subscribe(witness.topic("down"));
+    await witness.nextDown();
+    for (const version of [2, 3, 4]) {
+      world.source.release(ladderOf(version));
+      expect(headerOf(await witness.nextDown())).toMatchObject({ version });
+    }
+    await device.ping();
+    expect(device.received).toEqual([]);
+    device.ack(first);
+    const newest = await device.nextDown();
+    expect(headerOf(newest)).toMatchObject({ version: 4 });
+    device.ack(newest);
+    await device.ping();
+    expect(device.received).toEqual([]);
+  });
+
+  test("is found by polling when its notice was lost", async () => {
+    world = await startWorld({ limits: { pollMs: 20 } });
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("down"));
+    await device.nextDown();
+    world.source.release(ladderOf(1), { silently: true });
+    expect(headerOf(await device.nextDown())).toMatchObject({ version: 1 });
+  });
+
+  test("P6: a watermark that moved without a release comes with the slow refresh", async () => {
+    world = await startWorld({ limits: { refreshMs: 20 } });
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("down"));
+    await device.nextDown();
+    world.source.setView("tv", { applied: { epoch: 1, seq: 4 } });
+    expect(headerOf(await device.nextDown())).toMatchObject({ applied: { epoch: 1, seq: 4 } });
+  });
+});
+
+describe("refusals", () => {
+  test("P6: a refusal arrives before the watermark that passes it, on SUBSCRIBE", async () => {
+    world = await startWorld();
+    world.source.setView("tv", { applied: { epoch: 1, seq: 2 }, problems: [problemAt(2)] });
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("down"), device.topic("err"));
+    const first = await device.nextPublish();
+    expect(first).toMatchObject({ topic: device.topic("err"), retain: true, qos: 1 });
+    expect(problemsIn(first)).toEqual([problemAt(2)]);
+    expect(headerOf(await device.nextDown())).toMatchObject({ applied: { epoch: 1, seq: 2 } });
+  });
+
+  test("P6: a refusal arrives before the watermark that passes it, on notification", async () => {
+    world = await startWorld();
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("err"), device.topic("down"));
+    await device.nextDown();
+    world.source.setView("tv", { applied: { epoch: 1, seq: 7 }, problems: [problemAt(7)] });
+    world.source.notifyProblems("tv");
+    const refusal = await device.nextPublish();
+    expect(refusal).toMatchObject({ topic: device.topic("err"), retain: false });
+    expect(headerOf(await device.nextDown())).toMatchObject({ applied: { epoch: 1, seq: 7 } });
+  });
+
+  test("P6: while a refusal is not acknowledged, the next one holds the watermark back", async () => {
+    world = await startWorld();
+    world.source.setView("tv", { applied: { epoch: 1, seq: 1 }, problems: [problemAt(1)] });
+    const device = await world.device("tv", { acks: false });
+    await device.subscribe(device.topic("err"), device.topic("down"));
+    const refusal = await device.nextPublish();
+    device.ack(await device.nextDown());
+    world.source.setView("tv", {
+      applied: { epoch: 1, seq: 2 },
+      problems: [problemAt(1), problemAt(2)],
+    });
+    world.source.notifyProblems("tv");
+    world.source.release(ladderOf(1));
+    await waitFor(() => world.source.viewCalls.length >= 3);
+    await device.ping();
+    expect(device.received).toEqual([]);
+    device.ack(refusal);
+    expect(problemsIn(await device.nextPublish())).toEqual([problemAt(2)]);
+    expect(headerOf(await device.nextDown())).toMatchObject({ applied: { epoch: 1, seq: 2 } });
+  });
+
+  test("a refusal is told once per connection", async () => {
+    world = await startWorld();
+    world.source.setView("tv", { problems: [problemAt(1)] });
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("err"), device.topic("down"));
+    await device.nextPublish();
+    await device.nextDown();
+    world.source.notifyProblems("tv");
+    world.source.release(ladderOf(1));
+    expect((await device.nextPublish()).topic).toBe(device.topic("down"));
+  });
+
+  test("a device that listens to err alone gets refusals alone", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(3));
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("err"));
+    world.source.setView("tv", { problems: [problemAt(1)] });
+    world.source.notifyProblems("tv");
+    expect(problemsIn(await device.nextPublish())).toEqual([problemAt(1)]);
+    await device.ping();
+    expect(device.received).toEqual([]);
+  });
+});
