@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { JobsOptions } from "bullmq";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type {
   DeltaProducer,
   PoisonJob,
@@ -70,8 +70,10 @@ export function queueContract(name: string, start: () => Promise<Rig>): void {
     beforeAll(async () => {
       rig = await start();
     }, 120_000);
+    afterEach(async () => {
+      for (const backend of open.splice(0)) await backend.close();
+    }, 30_000);
     afterAll(async () => {
-      for (const backend of open.splice(0)) await backend.close().catch(() => {});
       await rig?.stop();
     }, 60_000);
 

@@ -1,4 +1,5 @@
 import { createPostgresBackend, Queue } from "bullmq";
+import pg from "pg";
 import { postgresQueue } from "../../src/queue/index.ts";
 import { openPostgresPool } from "../../src/store/postgres-pool.ts";
 import { startPostgres } from "../support/postgres.ts";
@@ -11,9 +12,17 @@ queueContract("PostgreSQL", async (): Promise<Rig> => {
   return {
     backend: (options) => postgresQueue({ ...options, kind: "postgres", pool }),
     async rawAdd(name, data, options) {
-      const queue = new Queue(name, { connection: pool as never }, createPostgresBackend as never);
-      await queue.add("raw", data, options);
-      await queue.close();
+      const connection = new pg.Pool({
+        connectionString: server.url,
+        options: "-c search_path=bullmq",
+        max: 1,
+      });
+      await new Queue(
+        name,
+        { connection: connection as never },
+        createPostgresBackend as never,
+      ).add("raw", data, options);
+      await connection.end();
     },
     stuckConsumer: (prefix) => stuckProcess("postgres", prefix, server.url),
     killServer: { kill9: () => server.kill9(), restart: () => server.restart() },
