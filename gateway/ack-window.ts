@@ -163,7 +163,8 @@ export class AckWindow {
 
   /** Resolves when every delta taken is acknowledged, or the window is closed. */
   idle(): Promise<void> {
-    if (this.#closed || this.#inFlight.length + this.#waiting.length === 0) return Promise.resolve();
+    if (this.#closed || this.#inFlight.length + this.#waiting.length === 0)
+      return Promise.resolve();
     return new Promise((resolve) => {
       this.#idle.push(resolve);
     });

@@ -77,8 +77,9 @@ export function jwtAuthenticator(options: JwtAuthOptions, clock: Clock): Authent
 
 /** The token is genuine: is it this device's? */
 function judgeClaims(claims: JWTPayload, key: DeviceKey): AuthVerdict {
-  const tenant = claims["tenant"] ?? DEFAULT_TENANT;
-  if (claims.sub !== key.device || tenant !== key.tenant) return notAuthorized("auth.token.subject");
+  const tenant = claims.tenant ?? DEFAULT_TENANT;
+  if (claims.sub !== key.device || tenant !== key.tenant)
+    return notAuthorized("auth.token.subject");
   if (claims.exp === undefined) return badCredentials("auth.token.invalid");
   return { ok: true, expiresAtMs: claims.exp * 1_000 };
 }

@@ -9,8 +9,8 @@
  * @module
  */
 import type { Clock, DeviceKey } from "../src/core/index.ts";
-import { jwtAuthenticator, type JwtAuthOptions } from "./auth-jwt.ts";
-import { passwordAuthenticator, type PasswordAuthOptions } from "./auth-password.ts";
+import { type JwtAuthOptions, jwtAuthenticator } from "./auth-jwt.ts";
+import { type PasswordAuthOptions, passwordAuthenticator } from "./auth-password.ts";
 import type { Authenticator } from "./auth-verdict.ts";
 
 export type AuthOptions = { readonly mode: "none" } | PasswordAuthOptions | JwtAuthOptions;

@@ -120,14 +120,18 @@ export class Batcher {
   abort(): void {
     for (const [shard, lane] of this.#lanes.entries()) {
       this.#close(shard);
-      const error = new TransportError("queue.closing", "the gateway stops before the add was durable");
+      const error = new TransportError(
+        "queue.closing",
+        "the gateway stops before the add was durable",
+      );
       for (const batch of [...lane.running, ...lane.queued]) this.#answer(batch, error);
     }
   }
 
   #lane(shard: number): Lane {
     const lane = this.#lanes[shard];
-    if (lane === undefined) throw new Error(`assertion failed: shard ${shard} of ${this.#lanes.length}`);
+    if (lane === undefined)
+      throw new Error(`assertion failed: shard ${shard} of ${this.#lanes.length}`);
     return lane;
   }
 

@@ -139,7 +139,9 @@ export class PacketFramer {
   #append(bytes: Buffer): void {
     const needed = this.#partialBytes + bytes.length;
     if (needed > this.#partial.length) {
-      const grown = Buffer.allocUnsafe(Math.max(PARTIAL_BYTES_START, needed, this.#partial.length * 2));
+      const grown = Buffer.allocUnsafe(
+        Math.max(PARTIAL_BYTES_START, needed, this.#partial.length * 2),
+      );
       this.#partial.copy(grown, 0, 0, this.#partialBytes);
       this.#partial = grown;
     }
@@ -167,7 +169,9 @@ export class PacketFramer {
       remaining += (digit & 0x7f) * 128 ** (index - 1);
       if ((digit & 0x80) !== 0) continue;
       const max =
-        this.#phase === "connect" ? limits.PACKET_BYTES_MAX_UNAUTHENTICATED : limits.PACKET_BYTES_MAX;
+        this.#phase === "connect"
+          ? limits.PACKET_BYTES_MAX_UNAUTHENTICATED
+          : limits.PACKET_BYTES_MAX;
       if (remaining > max) throw refuse("packet.size", remaining);
       const headerBytes = index + 1;
       return { type, flags: first & 0x0f, headerBytes, packetBytes: headerBytes + remaining };

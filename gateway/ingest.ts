@@ -84,11 +84,7 @@ export class Ingest {
   }
 
   /** The uplink of an accepted client. `socket` takes PUBACKs; `close` ends it. */
-  open(
-    client: GatewayClient,
-    topics: DeviceTopics,
-    close: (error: OmegaError) => void,
-  ): Uplink {
+  open(client: GatewayClient, topics: DeviceTopics, close: (error: OmegaError) => void): Uplink {
     const { limits, shards } = this.#options;
     const { conn } = client.client;
     const send = (pubacks: Buffer) => {

@@ -1,0 +1,403 @@
+/**
+ * aedes, confined: it speaks MQTT 3.1.1 on the sockets, and decides nothing.
+ *
+ *   socket → guard → CONNECT judged → credentials → claimed → CONNACK 0 → open
+ *
+ * Every decision is a hook of ours, and what aedes would do beyond them is
+ * taken away: its emitter delivers to nobody, so no PUBLISH, `$SYS` event or
+ * will can fan out; its list of clients stays empty, because it lost count when
+ * a socket closed between authentication and registration and left two live
+ * sessions of one device (THREATS 11). `live` here is the only such list.
+ *
+ * test/gateway/uplink/aedes-contract.test.ts holds aedes to what this file leans on.
+ * @module
+ */
+import type { EventEmitter } from "node:events";
+import type { Duplex } from "node:stream";
+import { Aedes, type Client, type ConnectPacket, type Subscription } from "aedes";
+import {
+  assert,
+  type Clock,
+  type DeviceKey,
+  deviceName,
+  messageOf,
+  OmegaError,
+  ProtocolError,
+  type Timer,
+} from "../src/core/index.ts";
+import type { Counter, Gauge, Logger, Metrics } from "../src/observe/index.ts";
+import { type DeviceTopics, maySubscribe, topicsOf } from "./acl.ts";
+import type { Admission } from "./admission.ts";
+import type { Authenticator, AuthVerdict } from "./auth-verdict.ts";
+import {
+  CONNACK,
+  type ConnackRefusal,
+  type ConnectAccepted,
+  type ConnectRefused,
+  connackBytes,
+  judgeConnect,
+} from "./connect.ts";
+import { type Guard, guard } from "./guard.ts";
+import type { Ingest, TakenPacket, Uplink } from "./ingest.ts";
+import { type GatewayLimits, TokenBucket } from "./limits.ts";
+import type { DownlinkSessions, GatewayClient } from "./ports.ts";
+
+/** A socket as a listener hands it over. */
+export interface Arrival {
+  /** The peer's address without its port. */
+  readonly address: string;
+  /** Common name of a verified client certificate; `null` without one. */
+  readonly certificateName: string | null;
+  /** Called once, when the CONNECT was accepted. */
+  readonly onAccepted: () => void;
+}
+
+/** The part of {@link Downlink} that lives inside the broker. */
+export interface BrokerDownlink extends DownlinkSessions {
+  /** The object for aedes' `persistence` option. */
+  readonly persistence: unknown;
+  attach(broker: Aedes): void;
+}
+
+export interface BrokerOptions {
+  readonly limits: GatewayLimits;
+  readonly authenticator: Authenticator;
+  readonly admission: Admission;
+  readonly ingest: Ingest;
+  readonly downlink: BrokerDownlink;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Who a connection proved or claims to be; nothing before its CONNECT was judged. */
+interface Identity {
+  readonly key: DeviceKey;
+  readonly name: string;
+  readonly topics: DeviceTopics;
+  readonly subscribes: TokenBucket;
+}
+
+interface Connection {
+  readonly arrival: Arrival;
+  readonly guard: Guard;
+  identity: Identity | null;
+  expiresAtMs: number | null;
+  /** Set from CONNACK 0 on. */
+  session: GatewayClient | null;
+  uplink: Uplink | null;
+  expiry: Timer | null;
+  /** The first reason anyone gave for its end. */
+  closedFor: string | null;
+}
+
+/** A timer holds at most 2^31 − 1 ms; longer waits are armed again. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+/** A control packet that the socket will not take for this long ends the connection. */
+const DRAIN_TIMEOUT_MS = 30_000;
+const HEARTBEAT_MS = 3_600_000;
+
+export class Broker {
+  readonly #options: BrokerOptions;
+  readonly #aedes: Aedes;
+  readonly #connections = new Set<Connection>();
+  /** Found by the stream aedes was given, for as long as aedes may still ask. */
+  readonly #byStream = new WeakMap<Duplex, Connection>();
+  /** By device name: exactly one live session each. */
+  readonly #live = new Map<string, Connection>();
+  readonly #connects: Counter;
+  readonly #closes: Counter;
+  readonly #sessions: Gauge;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+    const { metrics } = options;
+    this.#connects = metrics.counter("omega_gateway_connects_total", "CONNECTs by answer", [
+      "reason",
+    ]);
+    this.#closes = metrics.counter("omega_gateway_closes_total", "Connections closed, by reason", [
+      "reason",
+    ]);
+    this.#sessions = metrics.gauge("omega_gateway_sessions_count", "Live sessions");
+    this.#aedes = this.#createAedes();
+  }
+
+  /** Live sessions. */
+  get sessionCount(): number {
+    return this.#live.size;
+  }
+
+  async start(): Promise<void> {
+    await this.#aedes.listen();
+  }
+
+  /** Speaks MQTT on `socket` until it closes. */
+  accept(socket: Duplex, arrival: Arrival): void {
+    const guarded = guard(socket, {
+      clock: this.#options.clock,
+      onViolation: (error) => this.#violated(connection, error),
+    });
+    const connection: Connection = {
+      arrival,
+      guard: guarded,
+      identity: null,
+      expiresAtMs: null,
+      session: null,
+      uplink: null,
+      expiry: null,
+      closedFor: null,
+    };
+    this.#connections.add(connection);
+    this.#byStream.set(guarded.stream, connection);
+    guarded.stream.once("close", () => this.#gone(connection));
+    this.#aedes.handle(guarded.stream);
+  }
+
+  /** Device names of the live sessions, for closing them in steps. */
+  sessionNames(): string[] {
+    return [...this.#live.keys()];
+  }
+
+  /** Reads no more of a session, lets what it sent be acknowledged, and closes it. */
+  async retire(name: string): Promise<void> {
+    const connection = this.#live.get(name);
+    if (connection === undefined) return;
+    connection.guard.hold();
+    await connection.uplink?.window.idle();
+    this.#close(connection, "gateway.draining");
+  }
+
+  /** Closes every connection and aedes itself. Idempotent. */
+  async stop(): Promise<void> {
+    for (const connection of [...this.#connections]) {
+      this.#close(connection, "gateway.stopped");
+    }
+    await new Promise<void>((resolve) => {
+      this.#aedes.close(resolve);
+    });
+  }
+
+  #createAedes(): Aedes {
+    const { downlink, limits } = this.#options;
+    const aedes = new Aedes({
+      mq: SILENT_EMITTER,
+      persistence: downlink.persistence,
+      heartbeatInterval: HEARTBEAT_MS,
+      connectTimeout: limits.connectDeadlineMs,
+      drainTimeout: DRAIN_TIMEOUT_MS,
+      preConnect: (client, packet, done) => this.#preConnect(client, packet, done),
+      authenticate: (client, _username, password, done) => {
+        this.#authenticate(client, password ?? null).then(
+          (verdict) => (verdict.ok ? done(null, true) : done(connackError(verdict), null)),
+          (error: unknown) => {
+            this.#options.log.error("gateway.auth.failed", { message: messageOf(error) });
+            done(connackError({ code: CONNACK.busy, reason: "auth.failed" }), null);
+          },
+        );
+      },
+      authorizePublish: (client, packet, done) => this.#publish(client, packet, done),
+      authorizeSubscribe: (client, subscription, done) =>
+        this.#subscribe(client, subscription, done),
+      // Nothing reaches a device but what the downlink writes to its socket.
+      authorizeForward: () => null,
+    });
+    // `registerClient` is aedes' own book of clients; ours replaces it.
+    Object.assign(aedes, { registerClient: (client: Client) => this.#claim(client) });
+    aedes.on("clientReady", (client) => this.#ready(client));
+    aedes.on("clientError", (client, error) => this.#failed(client, error));
+    aedes.on("connectionError", (client, error) => this.#failed(client, error));
+    (aedes as EventEmitter).on("error", (error: unknown) => {
+      this.#options.log.error("gateway.broker.failed", { message: messageOf(error) });
+    });
+    downlink.attach(aedes);
+    return aedes;
+  }
+
+  #connectionOf(client: Client): Connection {
+    const connection = this.#byStream.get(client.conn);
+    assert(connection !== undefined, "the broker has no client that was not accepted");
+    return connection;
+  }
+
+  #preConnect(
+    client: Client,
+    packet: ConnectPacket,
+    done: (error: Error | null, success: boolean) => void,
+  ): void {
+    const connection = this.#connectionOf(client);
+    const judged = this.#judge(connection.arrival, packet);
+    if (!judged.ok) {
+      this.#connects.add(1, { reason: judged.reason });
+      connection.guard.stream.write(connackBytes(judged.code));
+      done(new ProtocolError(judged.reason, `CONNECT refused: ${judged.reason}`), false);
+      return;
+    }
+    const { key } = judged;
+    const name = deviceName(key);
+    connection.identity = {
+      key,
+      name,
+      topics: topicsOf(key),
+      subscribes: new TokenBucket(this.#options.limits.subscribes, this.#options.clock),
+    };
+    // Inside aedes a client is called tenant/device: two tenants' devices of one name never meet,
+    // and the slash keeps every name apart from `constructor`, `__proto__` and their kind.
+    packet.clientId = name;
+    done(null, true);
+  }
+
+  #judge(arrival: Arrival, packet: ConnectPacket): ConnectAccepted | ConnectRefused {
+    const { admission, authenticator, limits } = this.#options;
+    const busy = admission.refusal(arrival.address);
+    if (busy !== null) return { ok: false, code: CONNACK.busy, reason: busy };
+    const request = {
+      clientId: packet.clientId,
+      username: packet.username ?? null,
+      keepaliveS: packet.keepalive ?? 0,
+      hasWill: packet.will !== undefined,
+      certificateName: arrival.certificateName,
+    };
+    return judgeConnect(request, { ...limits, usernameRequired: authenticator.mode !== "none" });
+  }
+
+  async #authenticate(client: Client, password: Uint8Array | null): Promise<AuthVerdict> {
+    const connection = this.#connectionOf(client);
+    const { identity, arrival } = connection;
+    assert(identity !== null, "a CONNECT is judged before its credentials are");
+    const verdict = await this.#options.authenticator.authenticate(identity.key, password);
+    if (verdict.ok) {
+      connection.expiresAtMs = verdict.expiresAtMs;
+    } else {
+      this.#connects.add(1, { reason: verdict.reason });
+      if (verdict.code !== CONNACK.busy) this.#options.admission.failed(arrival.address);
+    }
+    return verdict;
+  }
+
+  /** [MQTT-3.1.4-2] The device proved who it is: an older session of it ends here. */
+  #claim(client: Client): void {
+    const connection = this.#connectionOf(client);
+    if (client.closed || connection.guard.stream.destroyed) return;
+    const { identity } = connection;
+    assert(identity !== null, "only a judged connection claims a name");
+    const older = this.#live.get(identity.name);
+    this.#live.set(identity.name, connection);
+    this.#sessions.set(this.#live.size);
+    if (older !== undefined && older !== connection) this.#close(older, "session.takeover");
+    this.#aedes.emit("client", client);
+  }
+
+  #ready(client: Client): void {
+    const connection = this.#connectionOf(client);
+    if (connection.guard.stream.destroyed) return;
+    const { identity, arrival } = connection;
+    if (identity === null || this.#live.get(identity.name) !== connection) return;
+    const session = { name: identity.name, key: identity.key, client };
+    connection.session = session;
+    connection.uplink = this.#options.ingest.open(session, identity.topics, (error) =>
+      this.#close(connection, error.reason),
+    );
+    this.#connects.add(1, { reason: "accepted" });
+    this.#options.log.debug("gateway.session.opened", { ...identity.key });
+    arrival.onAccepted();
+    this.#armExpiry(connection);
+    this.#options.downlink.onClientReady(session);
+    connection.guard.open();
+  }
+
+  #publish(client: Client | null, packet: TakenPacket, done: (error?: Error | null) => void): void {
+    const uplink = client === null ? null : this.#connectionOf(client).uplink;
+    // aedes asks on behalf of wills too, with the client gone; there are no wills here.
+    if (uplink === null) done(new ProtocolError("publish.session", "no session publishes this"));
+    else this.#options.ingest.take(uplink, packet, done);
+  }
+
+  #subscribe(
+    client: Client,
+    subscription: Subscription,
+    done: (error: Error | null, subscription?: Subscription | null) => void,
+  ): void {
+    const { identity } = this.#connectionOf(client);
+    assert(identity !== null, "only an accepted connection subscribes");
+    if (!identity.subscribes.take()) {
+      done(new ProtocolError("subscribe.rate", "a device subscribes more often than it may"));
+      return;
+    }
+    // [MQTT-3.9.3-2] `null` is answered with 0x80, and aedes keeps no such filter.
+    done(null, maySubscribe(identity.topics, subscription.topic) ? subscription : null);
+  }
+
+  /** Ends the session when its token does. */
+  #armExpiry(connection: Connection): void {
+    const { clock } = this.#options;
+    if (connection.expiresAtMs === null) return;
+    const remainingMs = connection.expiresAtMs - clock.nowMs();
+    if (remainingMs <= 0) {
+      this.#close(connection, "session.expired");
+      return;
+    }
+    const waitMs = Math.min(remainingMs, TIMER_MS_MAX);
+    connection.expiry = clock.after(waitMs, () => this.#armExpiry(connection), {
+      background: true,
+    });
+  }
+
+  #close(connection: Connection, reason: string): void {
+    connection.closedFor ??= reason;
+    connection.guard.stream.destroy();
+  }
+
+  #violated(connection: Connection, error: ProtocolError): void {
+    connection.closedFor ??= error.reason;
+  }
+
+  #failed(client: Client, error: Error): void {
+    this.#connectionOf(client).closedFor ??= reasonOf(error);
+  }
+
+  #gone(connection: Connection): void {
+    const { identity, session, uplink, expiry, arrival } = connection;
+    this.#connections.delete(connection);
+    expiry?.cancel();
+    uplink?.window.close();
+    if (identity !== null && this.#live.get(identity.name) === connection) {
+      this.#live.delete(identity.name);
+      this.#sessions.set(this.#live.size);
+    }
+    if (session !== null) this.#options.downlink.onClientGone(session);
+    const reason = connection.closedFor ?? "peer";
+    this.#closes.add(1, { reason });
+    // THREATS 23: an id is logged only once it has passed the allow-list, as `identity` has.
+    this.#options.log.debug("gateway.closed", {
+      ...(identity === null ? {} : identity.key),
+      address: arrival.address,
+      reason,
+    });
+  }
+}
+
+/** Delivers to nobody: what is published inside the broker ends there. */
+const SILENT_EMITTER = {
+  on: (_topic: string, _listener: unknown, done?: () => void) => later(done),
+  removeListener: (_topic: string, _listener: unknown, done?: () => void) => later(done),
+  emit: (_packet: unknown, done?: () => void) => later(done),
+  close: (done?: () => void) => later(done),
+};
+
+/** Answers in a turn of its own, so that a run of packets cannot become a deep recursion. */
+function later(done: (() => void) | undefined): void {
+  if (done !== undefined) queueMicrotask(done);
+}
+
+/** aedes answers a CONNECT with the `returnCode` of the error it is given. */
+function connackError(verdict: { readonly code: ConnackRefusal; readonly reason: string }) {
+  const error = new ProtocolError(verdict.reason, `CONNECT refused: ${verdict.reason}`);
+  return Object.assign(error, { returnCode: verdict.code });
+}
+
+/** A label of bounded variety: our own reasons, and one word for all that aedes says in prose. */
+function reasonOf(error: Error): string {
+  if (error instanceof OmegaError) return error.reason;
+  if (error.message === "keep alive timeout") return "client.keepalive";
+  return "client.failed";
+}

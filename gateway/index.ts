@@ -1,0 +1,26 @@
+export type { AuthOptions } from "./auth.ts";
+export type { JwtAuthOptions, JwtKeySource } from "./auth-jwt.ts";
+export { devicePassword, type PasswordAuthOptions } from "./auth-password.ts";
+export { DEFAULT_DOWNLINK_LIMITS, type DownlinkLimits } from "./downlink.ts";
+export {
+  DEFAULT_DRAIN_TIMINGS,
+  type DrainTimings,
+  Gateway,
+  type GatewayAddresses,
+  type GatewayOptions,
+} from "./gateway.ts";
+export {
+  DEFAULT_GATEWAY_LIMITS,
+  type GatewayLimits,
+  gatewayLimits,
+  type TokenBucketLimit,
+} from "./limits.ts";
+export type { ListenersOptions, ListenOptions, TlsFiles } from "./listeners.ts";
+export type {
+  BoundAddress,
+  DeviceView,
+  DownlinkSource,
+  GatewayHealth,
+  Readiness,
+  ReleaseListener,
+} from "./ports.ts";

@@ -1,0 +1,235 @@
+/**
+ * Listeners: TCP, TLS and WebSocket, each of which ends in a byte stream that
+ * speaks MQTT.
+ *
+ *   tcp  net.Server ─────────────────────────────────▶ stream
+ *   tls  net.Server ─▶ tls.Server ───────────────────▶ stream
+ *   ws   net.Server ─▶ [tls.Server] ─▶ HTTP upgrade ─▶ stream
+ *
+ * Every socket is accepted by a plain `net.Server`, so that the door counts and
+ * times it before TLS or HTTP spend anything on it.
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { createServer as createHttpServer, type IncomingMessage } from "node:http";
+import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from "node:tls";
+import { createWebSocketStream, type WebSocket, WebSocketServer } from "ws";
+import {
+  assert,
+  limits as coreLimits,
+  InvalidConfigError,
+  messageOf,
+  NetworkError,
+} from "../src/core/index.ts";
+import type { Arrival } from "./broker.ts";
+import type { Door, Entrance } from "./door.ts";
+import type { BoundAddress } from "./ports.ts";
+
+export interface TlsFiles {
+  /** PEM files; `caFile` asks for client certificates signed by that authority. */
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly caFile?: string;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+export interface ListenersOptions {
+  readonly tcp?: ListenOptions;
+  readonly tls?: ListenOptions & TlsFiles;
+  readonly ws?: ListenOptions & { readonly tls?: TlsFiles };
+}
+
+export type ListenerKind = keyof ListenersOptions;
+
+export interface ListenerEnvironment {
+  readonly door: Door;
+  readonly connectionsMax: number;
+  readonly handshakeMs: number;
+  /** Takes over a stream that speaks MQTT. */
+  readonly accept: (stream: Duplex, arrival: Arrival) => void;
+}
+
+export interface Listener {
+  readonly kind: ListenerKind;
+  readonly address: BoundAddress;
+  /** Accepts nothing new; sockets already accepted stay. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** [MQTT-6.0.0-3] The subprotocol a client must offer. */
+const SUBPROTOCOL = "mqtt";
+/** A WebSocket message may hold a whole packet with room, never more (P8). */
+const MESSAGE_BYTES_MAX = 2 * coreLimits.PACKET_BYTES_MAX;
+const HTTP_HEADER_BYTES_MAX = 8 * 1024;
+
+/** Binds one listener. Rejects with `NetworkError("gateway.listen")`. */
+export async function listen(
+  kind: ListenerKind,
+  options: ListenOptions & { readonly tls?: TlsFiles } & Partial<TlsFiles>,
+  environment: ListenerEnvironment,
+): Promise<Listener> {
+  const entrances = new Map<string, Entrance>();
+  const next = stages(kind, options, environment, entrances);
+  const server = createNetServer({ noDelay: true }, (socket) => {
+    const entrance = environment.door.enter(socket);
+    if (entrance === null) return;
+    const peer = peerOf(socket);
+    entrances.set(peer, entrance);
+    socket.once("close", () => entrances.delete(peer));
+    next(socket);
+  });
+  server.maxConnections = environment.connectionsMax;
+  await bind(server, kind, options);
+  const bound = server.address();
+  assert(bound !== null && typeof bound === "object", "a TCP listener has an address");
+  let closing: Promise<void> | null = null;
+  return {
+    kind,
+    address: { host: bound.address, port: bound.port },
+    close() {
+      // Resolves when the port is free, not when the last socket is gone: those are the broker's.
+      closing ??= new Promise((resolve) => {
+        server.close();
+        setImmediate(resolve);
+      });
+      return closing;
+    },
+  };
+}
+
+/** What happens to a raw socket on its way to becoming a stream of MQTT. */
+function stages(
+  kind: ListenerKind,
+  options: ListenOptions & { readonly tls?: TlsFiles } & Partial<TlsFiles>,
+  environment: ListenerEnvironment,
+  entrances: ReadonlyMap<string, Entrance>,
+): (socket: Socket) => void {
+  const toBroker = (stream: Duplex, socket: Socket) => {
+    const peer = peerOf(socket);
+    environment.accept(stream, {
+      address: socket.remoteAddress ?? "",
+      certificateName: certificateName(socket),
+      onAccepted: () => entrances.get(peer)?.accepted(),
+    });
+  };
+  switch (kind) {
+    case "tcp":
+      return (socket) => toBroker(socket, socket);
+    case "tls": {
+      const server = tlsServer(options as TlsFiles, environment);
+      server.on("secureConnection", (socket) => toBroker(socket, socket));
+      return (socket) => server.emit("connection", socket);
+    }
+    case "ws": {
+      const upgrades = upgradeServer(toBroker);
+      if (options.tls === undefined) return (socket) => upgrades.emit("connection", socket);
+      const server = tlsServer(options.tls, environment);
+      server.on("secureConnection", (socket) => upgrades.emit("connection", socket));
+      return (socket) => server.emit("connection", socket);
+    }
+  }
+}
+
+function tlsServer(files: TlsFiles, environment: ListenerEnvironment): TlsServer {
+  const server = createTlsServer({
+    ...readTlsFiles(files),
+    minVersion: "TLSv1.2",
+    handshakeTimeout: environment.handshakeMs,
+  });
+  // A handshake that fails is the peer's affair; its socket is destroyed by node:tls.
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
+  server.on("secureConnection", (socket) => socket.setNoDelay(true));
+  return server;
+}
+
+function readTlsFiles({ certFile, keyFile, caFile }: TlsFiles) {
+  const read = (what: string, file: string): Buffer => {
+    try {
+      return readFileSync(file);
+    } catch (error) {
+      const fault = `${what} must be a readable PEM file: ${messageOf(error)}`;
+      throw new InvalidConfigError([fault], { cause: error });
+    }
+  };
+  return {
+    cert: read("certFile", certFile),
+    key: read("keyFile", keyFile),
+    ...(caFile === undefined
+      ? {}
+      : { ca: read("caFile", caFile), requestCert: true, rejectUnauthorized: true }),
+  };
+}
+
+/** An HTTP server that knows one thing: upgrading to MQTT over WebSocket (§6). */
+function upgradeServer(toBroker: (stream: Duplex, socket: Socket) => void) {
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MESSAGE_BYTES_MAX,
+    perMessageDeflate: false,
+    clientTracking: false,
+    handleProtocols: () => SUBPROTOCOL,
+  });
+  const server = createHttpServer(
+    { maxHeaderSize: HTTP_HEADER_BYTES_MAX },
+    (_request, response) => {
+      response.writeHead(426, { connection: "close", upgrade: "websocket" }).end();
+    },
+  );
+  server.on("clientError", (_error, socket) => socket.destroy());
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    socket.on("error", () => {});
+    if (!offeredProtocols(request).includes(SUBPROTOCOL)) {
+      socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+      return;
+    }
+    sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      toBroker(binaryStream(webSocket), socket);
+    });
+  });
+  return server;
+}
+
+function offeredProtocols({ headers }: IncomingMessage): string[] {
+  return (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
+}
+
+/** [MQTT-6.0.0-1] MQTT travels in binary frames; any other data frame ends the connection. */
+function binaryStream(webSocket: WebSocket): Duplex {
+  webSocket.on("message", (_data, isBinary) => {
+    if (!isBinary) webSocket.terminate();
+  });
+  return createWebSocketStream(webSocket);
+}
+
+/** Names a socket among all of one listener: two live TCP connections never share address and port. */
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
+
+/** The common name of a client certificate that the TLS layer has verified. */
+function certificateName(socket: Socket): string | null {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return null;
+  const name = socket.getPeerCertificate().subject?.CN;
+  return typeof name === "string" ? name : null;
+}
+
+function bind(server: Server, kind: ListenerKind, { host, port }: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (cause: Error) => {
+      const message = `cannot listen for ${kind} on ${host}:${port}: ${messageOf(cause)}`;
+      reject(new NetworkError("gateway.listen", message, { cause }));
+    };
+    server.once("error", onError);
+    server.listen(port, host, () => {
+      server.off("error", onError);
+      resolve();
+    });
+  });
+}
