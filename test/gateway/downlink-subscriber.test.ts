@@ -1,0 +1,219 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { DeviceView } from "../../gateway/ports.ts";
+import { type Shipment, Subscriber } from "../../gateway/subscriber.ts";
+import { keyOf, problemAt } from "./downlink-world.ts";
+
+const NOTHING_KNOWN: DeviceView = { base: 0, applied: null, problems: [] };
+
+type Step =
+  | { do: "subscribe"; line: "down" | "err"; qos: 0 | 1 }
+  | { do: "unsubscribe"; line: "down" | "err" }
+  | { do: "pull"; base: number }
+  | { do: "mention"; base: number }
+  | { do: "serve"; staleness: number }
+  | { do: "ack"; which: number }
+  | { do: "flush" }
+  | { do: "release" }
+  | { do: "apply" }
+  | { do: "refuse" }
+  | { do: "reconnect" };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    do: fc.constant("subscribe" as const),
+    line: fc.constantFrom("down" as const, "err" as const),
+    qos: fc.constantFrom(0 as const, 1 as const, 1 as const),
+  }),
+  fc.record({
+    do: fc.constant("unsubscribe" as const),
+    line: fc.constantFrom("down" as const, "err" as const),
+  }),
+  fc.record({ do: fc.constant("pull" as const), base: fc.nat(5) }),
+  fc.record({ do: fc.constant("mention" as const), base: fc.nat(5) }),
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("serve" as const), staleness: fc.nat(2) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("ack" as const), which: fc.nat(3) }) },
+  fc.record({ do: fc.constant("flush" as const) }),
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("release" as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("apply" as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("refuse" as const) }) },
+  fc.record({ do: fc.constant("reconnect" as const) }),
+);
+
+/** Drives a subscriber through steps as the gateway and the world would, checking each shipment. */
+class Drive {
+  subscriber = new Subscriber(keyOf("tv"));
+  views: DeviceView[] = [NOTHING_KNOWN];
+  version = 0;
+  unacknowledged: Shipment[] = [];
+  sentVersion = -1;
+  sentSeq = 0;
+  told = new Set<number>();
+  everListened = false;
+
+  run(action: Step): void {
+    const { subscriber } = this;
+    if (action.do === "subscribe") subscriber.subscribed(action.line, action.qos);
+    if (action.do === "unsubscribe") subscriber.unsubscribed(action.line);
+    if (action.do === "pull") subscriber.pulled(Math.min(action.base, this.version));
+    if (action.do === "mention") subscriber.mentioned(Math.min(action.base, this.version));
+    if (action.do === "release") this.version += 1;
+    if (action.do === "apply") this.#commit(false);
+    if (action.do === "refuse") this.#commit(true);
+    if (action.do === "serve") this.#serve(action.staleness);
+    if (action.do === "ack") this.#acknowledge(action.which);
+    if (action.do === "flush") this.#flush();
+    if (action.do === "reconnect") this.#reconnect();
+  }
+
+  get view(): DeviceView {
+    return this.views.at(-1) ?? NOTHING_KNOWN;
+  }
+
+  /** The aggregator commits the next seq; a refused one leaves a problem in the same commit. */
+  #commit(refused: boolean): void {
+    const seq = (this.view.applied?.seq ?? 0) + 1;
+    const problems = refused
+      ? [...this.view.problems, problemAt(seq)].slice(-8)
+      : this.view.problems;
+    this.views.push({ ...this.view, applied: { epoch: 1, seq }, problems });
+  }
+
+  #serve(staleness: number): void {
+    const stale = this.views[Math.max(0, this.views.length - 1 - staleness)] ?? NOTHING_KNOWN;
+    for (const shipment of this.subscriber.next(stale, this.version)) this.#arrived(shipment);
+  }
+
+  #arrived(shipment: Shipment): void {
+    const { content } = shipment;
+    const rivals = this.unacknowledged.filter((other) => other.content.line === content.line);
+    expect(rivals, "one message in flight per line").toEqual([]);
+    const ids = this.unacknowledged.filter((other) => other.qos === 1).map((o) => o.messageId);
+    if (shipment.qos === 1) {
+      expect(shipment.messageId).toBeGreaterThan(0);
+      expect(ids).not.toContain(shipment.messageId);
+    } else expect(shipment).toMatchObject({ messageId: 0, dup: false });
+    expect(this.subscriber.listens(content.line), "only what it listens to").toBe(true);
+    this.unacknowledged.push(shipment);
+    if (content.line === "err") {
+      for (const { position } of content.problems) this.told.add(position?.seq ?? 0);
+      return;
+    }
+    const seq = content.applied?.seq ?? 0;
+    expect(this.subscriber.sentVersion, "P5").toBeGreaterThanOrEqual(this.sentVersion);
+    expect(seq, "P6: the watermark never falls").toBeGreaterThanOrEqual(this.sentSeq);
+    if (this.subscriber.listens("err") && this.view.applied?.seq === seq) {
+      for (const { position } of this.view.problems) {
+        expect([...this.told], "P6: refusals first").toContain(position?.seq);
+      }
+    }
+    this.sentVersion = this.subscriber.sentVersion;
+    this.sentSeq = seq;
+  }
+
+  #acknowledge(which: number): void {
+    const qos1 = this.unacknowledged.filter(({ qos }) => qos === 1);
+    const landed = qos1[which % Math.max(1, qos1.length)];
+    if (landed === undefined) return;
+    this.unacknowledged = this.unacknowledged.filter((other) => other !== landed);
+    this.subscriber.acknowledged(landed.messageId);
+  }
+
+  #flush(): void {
+    for (const { qos, content } of this.unacknowledged) {
+      if (qos === 0) this.subscriber.flushed(content.line);
+    }
+    this.unacknowledged = this.unacknowledged.filter(({ qos }) => qos === 1);
+  }
+
+  #reconnect(): void {
+    const grants = this.subscriber.grants();
+    const outstanding = this.subscriber.outstanding();
+    this.subscriber = new Subscriber(keyOf("tv"));
+    this.subscriber.restored(grants, outstanding);
+    this.unacknowledged = [];
+    this.sentVersion = -1;
+    this.sentSeq = 0;
+    this.told.clear();
+  }
+
+  /** Serves and acknowledges until nothing is left to do. */
+  quiesce(): void {
+    for (let round = 0; round < 8; round += 1) {
+      this.#serve(0);
+      this.#flush();
+      while (this.unacknowledged.length > 0) this.#acknowledge(0);
+    }
+  }
+}
+
+describe("subscriber", () => {
+  test("P5, P6: whatever happens, versions and watermarks never fall and refusals come first", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const drive = new Drive();
+        for (const action of steps) drive.run(action);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("P5: when faults end, a device that listens has the newest version, watermark and refusals", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const drive = new Drive();
+        for (const action of steps) drive.run(action);
+        drive.subscriber.subscribed("err", 1);
+        drive.subscriber.subscribed("down", 1);
+        drive.quiesce();
+        expect(drive.sentVersion).toBe(drive.version);
+        expect(drive.sentSeq).toBe(drive.view.applied?.seq ?? 0);
+        for (const { position } of drive.view.problems) expect(drive.told).toContain(position?.seq);
+        expect(drive.subscriber.next(drive.view, drive.version)).toEqual([]);
+        expect(drive.subscriber.outstanding()).toEqual({});
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("a resent delta's old base does not undo what a PUBACK has shown", () => {
+    const subscriber = new Subscriber(keyOf("tv"));
+    subscriber.subscribed("down", 1);
+    const [first] = subscriber.next(NOTHING_KNOWN, 4);
+    subscriber.acknowledged(first?.messageId ?? 0);
+    subscriber.mentioned(1);
+    const [second] = subscriber.next(NOTHING_KNOWN, 5);
+    expect(second?.content).toMatchObject({ base: 4 });
+  });
+
+  test("the base of a first delta is believed before the store has heard of it", () => {
+    const subscriber = new Subscriber(keyOf("tv"));
+    subscriber.mentioned(3);
+    subscriber.subscribed("down", 1);
+    expect(subscriber.next(NOTHING_KNOWN, 4)[0]?.content).toMatchObject({ base: 3 });
+  });
+
+  test("a PUBACK for a packet id nobody used is ignored", () => {
+    const subscriber = new Subscriber(keyOf("tv"));
+    subscriber.subscribed("down", 1);
+    subscriber.next(NOTHING_KNOWN, 1);
+    expect(subscriber.acknowledged(999)).toBe(false);
+    expect(subscriber.inFlight).toBe(true);
+  });
+
+  test("packet ids go round after 65535 and skip the ones in flight", () => {
+    const subscriber = new Subscriber(keyOf("tv"));
+    subscriber.subscribed("err", 1);
+    subscriber.subscribed("down", 1);
+    const view = { ...NOTHING_KNOWN, problems: [problemAt(1)] };
+    const [errId, firstId] = subscriber.next(view, 1).map(({ messageId }) => messageId);
+    expect(errId).toBe(1);
+    const seen: number[] = [firstId ?? 0];
+    for (let version = 2; version <= 65_540; version += 1) {
+      subscriber.acknowledged(seen.at(-1) ?? 0);
+      for (const { messageId } of subscriber.next(view, version)) seen.push(messageId);
+    }
+    expect(seen.slice(0, 3)).toEqual([2, 3, 4]);
+    expect(seen.slice(65_532, 65_536)).toEqual([65_534, 65_535, 2, 3]);
+  });
+});
