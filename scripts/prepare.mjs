@@ -88,7 +88,9 @@ export async function ensureBuilt() {
 export async function build() {
   await phase("building", async () => {
     const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
-    demand("the build", await run(process.execPath, [compiler, "-p", "tsconfig.build.json"]));
+    // Nothing half built may look newer than its sources.
+    const args = [compiler, "-p", "tsconfig.build.json", "--noEmitOnError"];
+    demand("the build", await run(process.execPath, args));
   });
 }
 
@@ -118,7 +120,7 @@ async function zstdFault() {
   if (typeof zlib.zstdCompressSync === "function") return null;
   try {
     // Imported by path: this file must not resolve packages before they are installed.
-    await import(pathToFileURL(join(ROOT, "node_modules/zstd-napi/dist/index.js")).href);
+    await import(pathToFileURL(join(ROOT, "node_modules/zstd-napi/binding.js")).href);
     return null;
   } catch {
     return (

@@ -4,30 +4,31 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { countLine, countReport, isGood } from "./count.mjs";
 import * as prepare from "./prepare.mjs";
 
-/** What the tests need from the machine: a program, and the Debian package that has it. */
+/** What the tests need from the machine: a program or a directory, and the Debian package that has it. */
 const TOOLS = [
   { program: "redis-server", package: "redis-server" },
   { program: "mosquitto", package: "mosquitto" },
   { program: "mosquitto_pub", package: "mosquitto-clients" },
   { program: "haproxy", package: "haproxy" },
-  { program: "postgres", package: "postgresql", directories: ["/usr/lib/postgresql"] },
+  { directory: "/usr/lib/postgresql", package: "postgresql" },
   { program: "zstd", package: "zstd" },
   { program: "openssl", package: "openssl" },
   { program: "docker-compose", package: "docker-compose", or: ["docker", "compose", "version"] },
 ];
 /** Debian keeps servers outside the PATH of ordinary users. */
 const SERVER_DIRECTORIES = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
+const POLICY_FILE = "/usr/sbin/policy-rc.d";
 
 function isThere(tool) {
+  if (tool.directory !== undefined) return existsSync(tool.directory);
   const path = [...(process.env.PATH ?? "").split(":"), ...SERVER_DIRECTORIES];
   if (path.some((directory) => existsSync(join(directory, tool.program)))) return true;
-  if (tool.directories?.some((directory) => existsSync(directory))) return true;
   if (tool.or === undefined) return false;
   return spawnSync(tool.or[0], tool.or.slice(1), { stdio: "ignore" }).status === 0;
 }
@@ -44,14 +45,26 @@ async function ensureTools() {
 }
 
 async function aptInstall(packages) {
-  // RUNLEVEL=1: the packages must not start the services they bring, the tests start their own.
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const apt = (...args) => prepare.run("apt-get", ["-q", ...args], { env });
   await apt("update");
-  const code = await apt("install", "-y", "--no-install-recommends", ...packages);
+  const code = await withoutServices(() =>
+    apt("install", "-y", "--no-install-recommends", ...packages),
+  );
   if (code === 0) return;
   const line = `apt-get install failed, the tests need: ${packages.join(" ")}`;
   throw new prepare.Stop(line, prepare.EXIT_UNAVAILABLE);
+}
+
+/** Debian's way to install a server without starting it; the tests start their own. */
+async function withoutServices(act) {
+  if (existsSync(POLICY_FILE)) return act();
+  writeFileSync(POLICY_FILE, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    return await act();
+  } finally {
+    rmSync(POLICY_FILE, { force: true });
+  }
 }
 
 /** Runs vitest and gives the count of its JSON report, or null when it left none. */

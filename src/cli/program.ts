@@ -10,9 +10,11 @@ import { register as registerConfig } from "./config-command.ts";
 import { reportError } from "./exit.ts";
 import { register as registerFrame } from "./frame-decode-command.ts";
 import type { CliContext } from "./output.ts";
+import { register as registerToken } from "./token-command.ts";
 import { packageVersion } from "./version.ts";
 
 const COMMANDS: readonly ((program: Command, context: CliContext) => void)[] = [
+  registerToken,
   registerFrame,
   registerConfig,
 ];

@@ -9,7 +9,8 @@
  */
 import { z } from "zod";
 import { assert } from "../../core/index.ts";
-import { configSchema, type FieldMeta } from "./schema.ts";
+import { configSchema } from "./schema.ts";
+import type { FieldMeta } from "./setting.ts";
 
 export const ENV_PREFIX = "OMEGA_";
 

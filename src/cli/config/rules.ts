@@ -110,12 +110,21 @@ const keepaliveInOrder: Rule = {
       : [],
 };
 
+const websocketKeyPair: Rule = {
+  reads: ["gateway.ws.certFile", "gateway.ws.keyFile"],
+  check: ({ gateway: { ws } }) =>
+    (ws.certFile === null) === (ws.keyFile === null)
+      ? []
+      : [{ path: "gateway.ws.certFile", fault: "certFile and keyFile go together" }],
+};
+
 export const RULES: readonly Rule[] = [
   noOpenDoors,
   passwordNeedsSecret,
   jwtNeedsOneKey,
   keysTravelSafely,
   tlsNeedsCertificate,
+  websocketKeyPair,
   keepaliveInOrder,
   onePortEach,
 ];

@@ -1,0 +1,149 @@
+/**
+ * The section `gateway`: listeners, authentication, limits, draining. Defaults are those of the gateway room; a test holds them together.
+ * @module
+ */
+import { z } from "zod";
+import { limits } from "../../core/index.ts";
+import { Secret } from "./secret.ts";
+import { count, file, flag, host, port } from "./setting.ts";
+
+const tcp = z.strictObject({
+  enabled: flag(true, "Listen for MQTT over plain TCP."),
+  host: host("Address of the TCP listener."),
+  port: port(1883, "Port of the TCP listener"),
+});
+
+const tls = z.strictObject({
+  enabled: flag(false, "Listen for MQTT over TLS; needs certFile and keyFile."),
+  host: host("Address of the TLS listener."),
+  port: port(8883, "Port of the TLS listener"),
+  certFile: file("PEM certificate chain of the gateway."),
+  keyFile: file("PEM private key of the gateway."),
+  caFile: file("PEM authority; when given, devices must show a certificate that it signed."),
+});
+
+const ws = z.strictObject({
+  enabled: flag(false, "Listen for MQTT over WebSocket."),
+  host: host("Address of the WebSocket listener."),
+  port: port(8083, "Port of the WebSocket listener"),
+  path: z
+    .string()
+    .regex(/^\/[\x21-\x7e]*$/, "must start with /")
+    .default("/mqtt")
+    .meta({ description: "HTTP path of the WebSocket listener." }),
+  certFile: file("PEM certificate chain; with it the listener speaks wss."),
+  keyFile: file("PEM private key; goes with certFile."),
+});
+
+const http = z.strictObject({
+  host: host("Address of /healthz, /readyz and /metrics; they show no device's data."),
+  port: port(9464, "Port of /healthz, /readyz and /metrics"),
+});
+
+const auth = z.strictObject({
+  mode: z.enum(["none", "password", "jwt"]).default("none").meta({
+    description:
+      "How devices prove who they are; none is refused when anything listens beyond loopback.",
+  }),
+  secret: z
+    .string()
+    .min(32)
+    .transform((value) => new Secret(value))
+    .nullable()
+    .default(null)
+    .meta({
+      description:
+        "Shared secret of password and HS256 jwt, at least 32 characters; better given as a file.",
+      secret: "whole",
+    }),
+  jwksFile: file("JSON Web Key Set with the public keys that sign device tokens."),
+  jwksUrl: z
+    .url({ protocol: /^https?$/ })
+    .nullable()
+    .default(null)
+    .meta({ description: "Where to fetch the JSON Web Key Set instead; https, or 127.0.0.1." }),
+  audience: z
+    .string()
+    .min(1)
+    .default("omega-sync")
+    .meta({ description: "The aud claim a device token must carry." }),
+  issuer: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .meta({ description: "The iss claim a device token must carry; null: any." }),
+});
+
+const gatewayLimits = z.strictObject({
+  connectionsMax: count(20_000, { min: 1, max: 1e6 }, "Sockets of one listener."),
+  unauthenticatedMax: count(
+    2_000,
+    { min: 1, max: 1e6 },
+    "Sockets of the whole gateway that have not logged in yet.",
+  ),
+  connectDeadlineMs: count(
+    5_000,
+    { min: 100, max: 60_000 },
+    "Time a socket has to log in, TLS handshake included, milliseconds.",
+  ),
+  connectsPerS: count(500, { min: 1, max: 1e5 }, "Logins admitted per second on one gateway."),
+  connectsBurst: count(2_000, { min: 1, max: 1e6 }, "Logins admitted at once on one gateway."),
+  keepaliveSMin: count(5, { min: 1, max: 65_535 }, "Shortest keepalive accepted, seconds."),
+  keepaliveSMax: count(3_600, { min: 1, max: 65_535 }, "Longest keepalive accepted, seconds."),
+  inFlightBytesMax: count(
+    64 * 1024 * 1024,
+    { min: 64 * 1024, max: 16 * 1024 ** 3 },
+    "Bytes of deltas taken and not yet acknowledged; beyond it no socket is read.",
+  ),
+  unreadBytesMax: count(
+    256 * 1024,
+    { min: limits.DOWN_FRAME_BYTES_MAX, max: 64 * 1024 ** 2 },
+    "Bytes a device may leave unread before it is cut off.",
+  ),
+  addTimeoutMs: count(
+    15_000,
+    { min: 100, max: 300_000 },
+    "Time the queue has to take a job durably, milliseconds.",
+  ),
+});
+
+const drain = z.strictObject({
+  readyGraceMs: count(
+    3_000,
+    { min: 0, max: 300_000 },
+    "From SIGTERM (readyz answers 503) to closed ports; longer than the balancer's check, milliseconds.",
+  ),
+  closeMs: count(
+    5_000,
+    { min: 0, max: 3_600_000 },
+    "Time over which connections are closed in steps, milliseconds.",
+  ),
+  flushMs: count(
+    5_000,
+    { min: 0, max: 300_000 },
+    "Time that deltas already taken have to become durable, milliseconds.",
+  ),
+});
+
+const batch = z.strictObject({
+  countMax: count(64, { min: 1, max: 1024 }, "Frames in one queue job."),
+  bytesMax: count(256 * 1024, { min: limits.UP_FRAME_BYTES_MAX, max: 4e6 }, "Bytes in one job."),
+  lingerMs: count(3, { min: 0, max: 1_000 }, "How long a job waits to fill, milliseconds."),
+});
+
+export const gatewaySchema = z.strictObject({
+  tcp: tcp.prefault({}),
+  tls: tls.prefault({}),
+  ws: ws.prefault({}),
+  http: http.prefault({}),
+  auth: auth.prefault({}),
+  limits: gatewayLimits.prefault({}),
+  drain: drain.prefault({}),
+  batch: batch.prefault({}),
+  fanoutPerS: count(
+    5_000,
+    { min: 1, max: 1e6 },
+    "Devices told of a new release per second, on one gateway.",
+  ),
+});
