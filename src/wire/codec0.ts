@@ -15,7 +15,8 @@ import type { Codec, CodedVectors } from "./codec.ts";
 const LEVEL_MAX = 127;
 const STEP_BYTES = 2;
 const STEP_MAX = 65535;
-const RESIDUAL_MAX = 65535;
+/** The difference of two int16 is at most 65,535; rounded up to a whole level, 127 · 517. */
+const RESIDUAL_MAX = 65659;
 
 function encode(residuals: readonly Int32Array[], dim: number): CodedVectors {
   const count = residuals.length;
@@ -55,9 +56,9 @@ function stepFor(residual: Int32Array): number {
     if (size > largest) largest = size;
     if (size !== 0 && divisor !== 1) divisor = greatestCommonDivisor(size, divisor);
   }
-  assert(largest <= RESIDUAL_MAX, "a residual is the difference of two int16");
+  assert(largest <= RESIDUAL_MAX, "a residual is the difference of two int16, coded or not");
   if (largest === 0) return 1;
-  if (largest <= divisor * LEVEL_MAX) return divisor;
+  if (divisor <= STEP_MAX && largest <= divisor * LEVEL_MAX) return divisor;
   return Math.ceil(largest / LEVEL_MAX);
 }
 
@@ -95,6 +96,6 @@ function decode(bytes: Uint8Array, count: number, dim: number): Int32Array[] {
   return vectors;
 }
 
-assert(RESIDUAL_MAX <= STEP_MAX, "a step may be as large as a residual");
+assert(RESIDUAL_MAX <= STEP_MAX * LEVEL_MAX, "127 levels of the largest step reach any residual");
 
 export const codec0: Codec = { id: 0, name: "int8", encode, decode };
