@@ -118,7 +118,6 @@ async function metricsAnswer(metrics: Metrics): Promise<Answer> {
 }
 
 function write(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
-  request.resume();
   response.writeHead(answer.status, {
     "content-type": answer.type,
     "content-length": Buffer.byteLength(answer.body),
