@@ -1,0 +1,61 @@
+/**
+ * How much fits into one commit, estimated before anything is folded.
+ *
+ * The store takes a commit whole or not at all, and refuses one that is too
+ * large; a batch must therefore end in time. The estimate is an upper bound: a
+ * changed register is written whole, and a pattern's rows are at most two per
+ * mention (the bucket left and the bucket joined) and one per bucket kept.
+ * @module
+ */
+import type { FoldPolicy } from "./fold-policy.ts";
+import type { FoldEntry } from "./fold-state.ts";
+
+/** Below the store's own 64 MiB and 200,000 items. */
+const BYTES_MAX = 40 * 1024 * 1024;
+const ITEMS_MAX = 100_000;
+const RECORD_BYTES = 200;
+
+export class CommitBudget {
+  readonly #policy: FoldPolicy;
+  readonly #entriesMax: number;
+  readonly #mentions = new Map<string, number>();
+  #entries = 0;
+  #bytes = 0;
+  #items = 0;
+
+  constructor(policy: FoldPolicy, entriesMax: number) {
+    this.#policy = policy;
+    this.#entriesMax = entriesMax;
+  }
+
+  /** Counts `entry` in; false when the batch must end before it. The first one always fits. */
+  take({ key, read, frame }: FoldEntry): boolean {
+    if (this.#entries >= this.#entriesMax) return false;
+    let bytes = RECORD_BYTES + frame.length;
+    let items = 2;
+    if (read.kind === "delta") {
+      const { upserts, removals } = read.delta;
+      const dim = this.#policy.dimOf(key.tenant);
+      items += upserts.length + removals.length;
+      bytes += items * RECORD_BYTES + upserts.length * 2 * dim;
+      for (const id of [...upserts.map((upsert) => upsert.id), ...removals]) {
+        const rows = this.#newRows(`${key.tenant}/${id}`);
+        items += rows;
+        bytes += rows * (RECORD_BYTES + 8 * dim);
+      }
+    }
+    const fits = this.#bytes + bytes <= BYTES_MAX && this.#items + items <= ITEMS_MAX;
+    if (!fits && this.#entries > 0) return false;
+    this.#entries += 1;
+    this.#bytes += bytes;
+    this.#items += items;
+    return true;
+  }
+
+  #newRows(name: string): number {
+    const mentions = this.#mentions.get(name) ?? 0;
+    this.#mentions.set(name, mentions + 1);
+    const rowsMax = this.#policy.bucketsKept + 2;
+    return Math.min(2 * (mentions + 1), rowsMax) - Math.min(2 * mentions, rowsMax);
+  }
+}

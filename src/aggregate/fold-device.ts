@@ -1,0 +1,176 @@
+/**
+ * One delta against one device: which registers it changes, or why it may not.
+ *
+ * A delta is all or nothing. Every item is judged before any is applied, so a
+ * refused delta leaves no trace but its dead letter. An item that lost to a
+ * newer register is not an error: it is skipped (last writer wins), and the
+ * rest of its delta still counts.
+ *
+ * An item that refers to a register (difference, kept) needs exactly the one
+ * written at `referenceSeq` of its own epoch (P6). Until that seq arrived the
+ * delta can wait for it; once it was consumed and the register is still not
+ * there, it never will be.
+ * @module
+ */
+import { assert, limits } from "../core/index.ts";
+import {
+  type DecodedUpsert,
+  type GridVector,
+  normWithin,
+  type Position,
+  reconstruct,
+} from "../wire/index.ts";
+import { type EpochSeen, isConsumed, isLater } from "./dedup.ts";
+import type { ReadDelta } from "./fold-read.ts";
+import { type LiveRegister, type Register, SAMPLES_MAX, SUCCESS_PERMILLE_MAX } from "./register.ts";
+
+/** The registers a delta needs: null = the device has none of that id. */
+export type RegisterView = (pattern: string) => Register | null;
+
+export type Judgement =
+  | { readonly verdict: "apply"; readonly writes: ReadonlyMap<string, Register> }
+  | { readonly verdict: "refuse"; readonly reason: string; readonly detail: string }
+  | { readonly verdict: "defer"; readonly referenceSeq: number };
+
+type Refusal = Extract<Judgement, { readonly verdict: "refuse" }>;
+type Vector = { readonly verdict: "vector"; readonly vector: GridVector } | Refusal;
+
+/**
+ * Judges `read` against a device whose consumed positions are `epochs` (without this one) and
+ * which holds `live` live registers, at most `livesMax`. `bucket` is the frame's time bucket.
+ */
+export function judge(
+  read: ReadDelta,
+  epochs: readonly EpochSeen[],
+  live: number,
+  registers: RegisterView,
+  context: { readonly dim: number; readonly bucket: number; readonly livesMax: number },
+): Judgement {
+  const { position, delta } = read;
+  const items = delta.upserts.length + delta.removals.length;
+  if (items > limits.DELTA_ITEMS_MAX) return refuse("delta.items", `${items} items`);
+  if (delta.upserts.length > 0 && delta.dim !== context.dim) {
+    return refuse(
+      "pattern.dimension",
+      `the tenant's dimension is ${context.dim}: got ${delta.dim}`,
+    );
+  }
+  const referenceSeq = missingReference(read, epochs, registers);
+  if (referenceSeq !== null) return { verdict: "defer", referenceSeq };
+  const writes = new Map<string, Register>();
+  const named = new Set<string>();
+  for (const upsert of delta.upserts) {
+    if (named.has(upsert.id)) return refuse("delta.duplicate-id", upsert.id);
+    named.add(upsert.id);
+    const fault = faultOf(upsert);
+    if (fault !== null) return refuse(fault, upsert.id);
+    const before = registers(upsert.id);
+    if (before !== null && !isLater(position, before)) continue;
+    const found = vectorOf(upsert, before, position, context.dim);
+    if (found.verdict === "refuse") return found;
+    writes.set(upsert.id, registerOf(upsert, position, context.bucket, found.vector));
+  }
+  for (const id of delta.removals) {
+    if (named.has(id)) return refuse("delta.duplicate-id", id);
+    named.add(id);
+    const before = registers(id);
+    if (before !== null && !isLater(position, before)) continue;
+    writes.set(id, { kind: "tombstone", ...position, bucket: context.bucket });
+  }
+  const after = live + liveChange(writes, registers);
+  if (after > live && after > context.livesMax) {
+    return refuse("device.patterns", `${after} patterns, ${context.livesMax} fit`);
+  }
+  return { verdict: "apply", writes };
+}
+
+/**
+ * The highest seq that an item refers to and that was not consumed yet; null when there is none.
+ * Asked before any vector is touched, so that a delta may be tried again cheaply (P8).
+ */
+function missingReference(
+  { position, delta }: ReadDelta,
+  epochs: readonly EpochSeen[],
+  registers: RegisterView,
+): number | null {
+  let missing: number | null = null;
+  for (const { id, mode, referenceSeq } of delta.upserts) {
+    if (mode === "absolute" || referenceSeq < 1 || referenceSeq >= position.seq) continue;
+    const before = registers(id);
+    if (before !== null && !isLater(position, before)) continue;
+    if (isConsumed(epochs, { epoch: position.epoch, seq: referenceSeq })) continue;
+    missing = Math.max(missing ?? 0, referenceSeq);
+  }
+  return missing;
+}
+
+/** By how much `writes` change a device's number of live registers. */
+export function liveChange(writes: ReadonlyMap<string, Register>, registers: RegisterView): number {
+  let change = 0;
+  for (const [id, after] of writes) {
+    change += (after.kind === "live" ? 1 : 0) - (registers(id)?.kind === "live" ? 1 : 0);
+  }
+  return change;
+}
+
+/** The wire checks these ranges too; the fold does not trust that a later decoder will. */
+function faultOf(upsert: DecodedUpsert): string | null {
+  const within = (value: number, min: number, max: number) =>
+    Number.isInteger(value) && value >= min && value <= max;
+  if (!within(upsert.weight, 1, limits.WEIGHT_MAX)) return "delta.weights";
+  if (!(upsert.success >= 0 && upsert.success <= 1)) return "delta.success";
+  if (!within(upsert.samples, 0, SAMPLES_MAX)) return "delta.samples";
+  if (!within(upsert.updatedAtS, 0, Number.MAX_SAFE_INTEGER)) return "delta.updated-at";
+  return null;
+}
+
+function vectorOf(
+  upsert: DecodedUpsert,
+  before: Register | null,
+  position: Position,
+  dim: number,
+): Vector {
+  let reference: GridVector | null = null;
+  if (upsert.mode !== "absolute") {
+    const { referenceSeq } = upsert;
+    if (!(referenceSeq >= 1 && referenceSeq < position.seq)) {
+      return refuse("reference.invalid", `${upsert.id} refers to seq ${referenceSeq}`);
+    }
+    const written = before?.epoch === position.epoch && before.seq === referenceSeq;
+    if (before?.kind !== "live" || !written) {
+      return refuse("reference.missing", `${upsert.id} at seq ${referenceSeq}`);
+    }
+    reference = before.vector;
+    if (upsert.mode === "kept") return { verdict: "vector", vector: reference };
+  }
+  const { residual } = upsert;
+  assert(residual !== null, "only a kept embedding travels without a residual");
+  const fits = residual.length === dim && (reference === null || reference.length === dim);
+  if (!fits) return refuse("pattern.dimension", upsert.id);
+  const vector = reconstruct(reference, residual);
+  if (vector.every((component) => component === 0)) return refuse("pattern.zero", upsert.id);
+  if (!normWithin(vector)) return refuse("pattern.norm", upsert.id);
+  return { verdict: "vector", vector };
+}
+
+function registerOf(
+  upsert: DecodedUpsert,
+  position: Position,
+  bucket: number,
+  vector: GridVector,
+): LiveRegister {
+  return {
+    kind: "live",
+    ...position,
+    bucket,
+    weight: upsert.weight,
+    successPermille: Math.round(upsert.success * SUCCESS_PERMILLE_MAX),
+    samples: upsert.samples,
+    updatedAtS: upsert.updatedAtS,
+    vector,
+  };
+}
+
+function refuse(reason: string, detail: string) {
+  return { verdict: "refuse", reason, detail } as const;
+}

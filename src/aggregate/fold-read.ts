@@ -1,0 +1,68 @@
+/**
+ * Reading a queued frame: the first and only place that looks into a body.
+ *
+ * Whatever the bytes are, the answer is a value: a delta, or a refusal with its
+ * reason and as much of its position as could be read. The frame was
+ * acknowledged already, so a refusal becomes a dead letter, never an exception
+ * that would hold up the batch around it (P2, P8; THREATS 18 and 19).
+ * @module
+ */
+import { limits, messageOf, OmegaError } from "../core/index.ts";
+import {
+  type DecodedDelta,
+  decodeDelta,
+  type Frame,
+  type Position,
+  peekFrame,
+  type Zstd,
+} from "../wire/index.ts";
+
+export interface ReadDelta {
+  readonly kind: "delta";
+  readonly position: Position;
+  readonly delta: DecodedDelta;
+}
+
+export interface ReadRefusal {
+  readonly kind: "refused";
+  /** null when not even the header could be read, or when it was no delta's. */
+  readonly position: Position | null;
+  readonly reason: string;
+  readonly detail: string;
+}
+
+export type ReadFrame = ReadDelta | ReadRefusal;
+
+/** Decodes one frame; never throws for what its bytes are. */
+export function readFrame(bytes: Uint8Array, zstd: Zstd): ReadFrame {
+  let frame: Frame;
+  try {
+    frame = peekFrame(bytes, limits.UP_FRAME_BYTES_MAX);
+  } catch (error) {
+    return refused(null, error);
+  }
+  const { header } = frame;
+  if (header.kind !== "delta") {
+    const detail = `a device sends deltas, not ${header.kind}`;
+    return { kind: "refused", position: null, reason: "frame.kind", detail };
+  }
+  const position = { epoch: header.epoch, seq: header.seq };
+  try {
+    return { kind: "delta", position, delta: decodeDelta(frame, zstd) };
+  } catch (error) {
+    return refused(position, error);
+  }
+}
+
+/** The patterns a delta touches, each once. */
+export function patternsOf(read: ReadFrame): string[] {
+  if (read.kind === "refused") return [];
+  const { upserts, removals } = read.delta;
+  return [...new Set([...upserts.map((upsert) => upsert.id), ...removals])];
+}
+
+/** A decoder that fails in a way it never announced still only costs its own frame. */
+function refused(position: Position | null, error: unknown): ReadRefusal {
+  const reason = error instanceof OmegaError ? error.reason : "frame.undecodable";
+  return { kind: "refused", position, reason, detail: messageOf(error) };
+}

@@ -1,0 +1,123 @@
+/**
+ * The jobs a shard's writer has open, and which of their entries go into the next commit.
+ *
+ *   add ─▶ pending ─▶ taken ─▶ settled ─▶ the job resolves with its last entry
+ *                      ▲  │
+ *             waiting ─┘  └─▶ waiting     (deferred, at most `deferMs`, then final)
+ * @module
+ */
+import type { Clock } from "../core/index.ts";
+import { CommitBudget } from "./commit-budget.ts";
+import type { FoldPolicy } from "./fold-policy.ts";
+import type { FoldEntry, Outcome } from "./fold-state.ts";
+
+interface Job {
+  open: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One entry on its way through. */
+export interface JobItem {
+  readonly job: Job;
+  readonly entry: FoldEntry;
+  /** On the monotonic clock; null while it was never deferred. */
+  readonly waitUntilMs: number | null;
+}
+
+export interface JobLimits {
+  /** Deltas in one commit. */
+  readonly commitEntriesMax: number;
+  /** How long a delta waits for the one it refers to, milliseconds. */
+  readonly deferMs: number;
+  /** Deltas that may wait at once; the longest waiting beyond it are final. */
+  readonly deferredMax: number;
+}
+
+export class OpenJobs {
+  readonly #limits: JobLimits;
+  readonly #policy: FoldPolicy;
+  readonly #clock: Clock;
+  readonly #jobs = new Set<Job>();
+  #pending: JobItem[] = [];
+  #waiting: JobItem[] = [];
+
+  constructor(limits: JobLimits, policy: FoldPolicy, clock: Clock) {
+    this.#limits = limits;
+    this.#policy = policy;
+    this.#clock = clock;
+  }
+
+  /** Jobs that neither resolved nor rejected. */
+  get count(): number {
+    return this.#jobs.size;
+  }
+
+  /** Whether there is anything to take. */
+  get isEmpty(): boolean {
+    return this.#pending.length + this.#waiting.length === 0;
+  }
+
+  /** Whether one commit could not hold more than is pending. */
+  get isFull(): boolean {
+    return this.#pending.length >= this.#limits.commitEntriesMax;
+  }
+
+  /** Opens a job of at least one entry. */
+  add(entries: readonly FoldEntry[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const job: Job = { open: entries.length, resolve, reject };
+      this.#jobs.add(job);
+      for (const entry of entries) this.#pending.push({ job, entry, waitUntilMs: null });
+    });
+  }
+
+  /** Those who wait first, then as many as one commit holds. */
+  take(): JobItem[] {
+    const { commitEntriesMax, deferredMax } = this.#limits;
+    const nowMs = this.#clock.monotonicMs();
+    const surplus = this.#waiting.length - deferredMax;
+    const waiting = this.#waiting.map((item, index): JobItem => {
+      const over = item.waitUntilMs !== null && item.waitUntilMs <= nowMs;
+      return { ...item, entry: { ...item.entry, final: over || index < surplus } };
+    });
+    const candidates = [...waiting, ...this.#pending];
+    const budget = new CommitBudget(this.#policy, commitEntriesMax + waiting.length);
+    let count = 0;
+    for (const { entry } of candidates) {
+      if (!budget.take(entry)) break;
+      count += 1;
+    }
+    this.#waiting = waiting.slice(count);
+    this.#pending = this.#pending.slice(Math.max(0, count - waiting.length));
+    return candidates.slice(0, count);
+  }
+
+  /** What the commit made of the taken items; outcomes are in their order. */
+  settle(items: readonly JobItem[], outcomes: readonly Outcome[]): void {
+    for (const [index, item] of items.entries()) {
+      if (outcomes[index]?.kind === "deferred") {
+        const waitUntilMs = item.waitUntilMs ?? this.#clock.monotonicMs() + this.#limits.deferMs;
+        this.#waiting.push({ ...item, waitUntilMs });
+        continue;
+      }
+      item.job.open -= 1;
+      if (item.job.open === 0 && this.#jobs.delete(item.job)) item.job.resolve();
+    }
+  }
+
+  /** Gives up the jobs with an entry that waits: they come again at the next owner. */
+  rejectWaiting(error: Error): void {
+    for (const { job } of this.#waiting) {
+      if (this.#jobs.delete(job)) job.reject(error);
+    }
+    this.#waiting = [];
+  }
+
+  rejectAll(error: Error): void {
+    for (const job of this.#jobs) job.reject(error);
+    this.#jobs.clear();
+    this.#pending = [];
+    this.#waiting = [];
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * Registers: what the server holds of one pattern of one device.
+ *
+ *   offset  bytes  field (little-endian)
+ *   0       1      format, 1
+ *   1       1      kind: 0 live, 1 tombstone
+ *   2       8      epoch, float64 holding an integer
+ *   10      8      seq, float64 holding an integer
+ *   18      8      bucket, float64 holding an integer
+ *   26      8      updatedAtS, float64 holding an integer; 0 in a tombstone
+ *   34      4      samples, uint32; 0 in a tombstone
+ *   38      2      weight, uint16, 1–1023; 0 in a tombstone
+ *   40      2      success, uint16 permille; 0 in a tombstone
+ *   42      2·dim  vector, int16 grid steps; nothing in a tombstone
+ *
+ * The higher (epoch, seq) wins (LEARNING.md). A removal is a tombstone that
+ * keeps its position, so that a late, older upsert does not bring the pattern
+ * back. The vector is also what the device's next difference is coded against
+ * (P6), so it is kept exactly.
+ * @module
+ */
+import { assert, limits, SerializationError } from "../core/index.ts";
+import type { GridVector, Position } from "../wire/index.ts";
+
+interface Written extends Position {
+  /** The time bucket it counts in, stamped from the gateway's arrival time. */
+  readonly bucket: number;
+}
+
+export interface LiveRegister extends Written {
+  readonly kind: "live";
+  /** 1 … WEIGHT_MAX. */
+  readonly weight: number;
+  /** 0 … 1000. */
+  readonly successPermille: number;
+  /** 0 … 2^32 − 1. */
+  readonly samples: number;
+  /** Seconds since 1970, as the device said. */
+  readonly updatedAtS: number;
+  /** Grid steps; never changed in place. */
+  readonly vector: GridVector;
+}
+
+export interface Tombstone extends Written {
+  readonly kind: "tombstone";
+}
+
+export type Register = LiveRegister | Tombstone;
+
+const FORMAT = 1;
+const HEAD_BYTES = 42;
+const KIND_LIVE = 0;
+const KIND_TOMBSTONE = 1;
+export const SUCCESS_PERMILLE_MAX = 1_000;
+export const SAMPLES_MAX = 0xffffffff;
+
+assert(limits.WEIGHT_MAX <= 0xffff, "a weight fits its field");
+
+/** The bytes of a register; {@link decodeRegister} gives back an equal one. */
+export function encodeRegister(register: Register): Uint8Array {
+  const vector = register.kind === "live" ? register.vector : null;
+  const bytes = new Uint8Array(HEAD_BYTES + 2 * (vector?.length ?? 0));
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, FORMAT);
+  view.setUint8(1, register.kind === "live" ? KIND_LIVE : KIND_TOMBSTONE);
+  view.setFloat64(2, register.epoch, true);
+  view.setFloat64(10, register.seq, true);
+  view.setFloat64(18, register.bucket, true);
+  if (register.kind === "tombstone") return bytes;
+  view.setFloat64(26, register.updatedAtS, true);
+  view.setUint32(34, register.samples, true);
+  view.setUint16(38, register.weight, true);
+  view.setUint16(40, register.successPermille, true);
+  for (let index = 0; index < register.vector.length; index += 1) {
+    view.setInt16(HEAD_BYTES + 2 * index, register.vector[index] as number, true);
+  }
+  return bytes;
+}
+
+/** Throws `SerializationError("record.register")` on anything {@link encodeRegister} would not write. */
+export function decodeRegister(bytes: Uint8Array): Register {
+  demand(bytes.length >= HEAD_BYTES, "is cut short", bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  demand(view.getUint8(0) === FORMAT, "has an unknown format", bytes);
+  const epoch = view.getFloat64(2, true);
+  const seq = view.getFloat64(10, true);
+  const bucket = view.getFloat64(18, true);
+  const updatedAtS = view.getFloat64(26, true);
+  const samples = view.getUint32(34, true);
+  const weight = view.getUint16(38, true);
+  const successPermille = view.getUint16(40, true);
+  demand(Number.isSafeInteger(epoch) && epoch >= 1, "has no epoch", bytes);
+  demand(Number.isSafeInteger(seq) && seq >= 1, "has no seq", bytes);
+  demand(Number.isSafeInteger(bucket), "has no bucket", bytes);
+  const kind = view.getUint8(1);
+  if (kind === KIND_TOMBSTONE) {
+    const bare = bytes.length === HEAD_BYTES && updatedAtS === 0 && samples === 0;
+    demand(bare && weight === 0 && successPermille === 0, "is a tombstone with a value", bytes);
+    return { kind: "tombstone", epoch, seq, bucket };
+  }
+  demand(kind === KIND_LIVE, "has an unknown kind", bytes);
+  demand(Number.isSafeInteger(updatedAtS), "has no time", bytes);
+  demand(weight >= 1 && weight <= limits.WEIGHT_MAX, "has a wrong weight", bytes);
+  demand(successPermille <= SUCCESS_PERMILLE_MAX, "has a wrong success rate", bytes);
+  const vector = decodeVector(bytes, view);
+  return {
+    kind: "live",
+    epoch,
+    seq,
+    bucket,
+    weight,
+    successPermille,
+    samples,
+    updatedAtS,
+    vector,
+  };
+}
+
+function decodeVector(bytes: Uint8Array, view: DataView): GridVector {
+  const dim = (bytes.length - HEAD_BYTES) / 2;
+  const whole = Number.isInteger(dim);
+  demand(whole && dim >= 1 && dim <= limits.DIMENSION_MAX, "has a wrong length", bytes);
+  const vector = new Int16Array(dim);
+  for (let index = 0; index < dim; index += 1) {
+    vector[index] = view.getInt16(HEAD_BYTES + 2 * index, true);
+  }
+  return vector;
+}
+
+function demand(condition: boolean, what: string, bytes: Uint8Array): void {
+  if (condition) return;
+  throw new SerializationError("record.register", `a stored register ${what}`, {
+    detail: { bytes: bytes.length },
+  });
+}
