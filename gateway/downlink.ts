@@ -24,7 +24,6 @@ import {
 } from "../src/core/index.ts";
 import type { Logger, Metrics } from "../src/observe/index.ts";
 import { encodeRefusal } from "../src/wire/index.ts";
-import { within } from "./deadline.ts";
 import { Due } from "./due.ts";
 import { Fanout, type FanoutLimits } from "./fanout.ts";
 import { downParts, type HeldLadder, Ladders } from "./ladders.ts";
@@ -32,6 +31,7 @@ import { type CutReason, Link, type LinkLimits } from "./link.ts";
 import { createPacer } from "./pacer.ts";
 import { createPersistence, type GatewayPersistence, grantedQos, ownLine } from "./persistence.ts";
 import type { DeviceView, DownlinkSessions, DownlinkSource, GatewayClient } from "./ports.ts";
+import { Reach } from "./reach.ts";
 import { Roster } from "./roster.ts";
 import { Sessions } from "./sessions.ts";
 import { type Shipment, Subscriber } from "./subscriber.ts";
@@ -84,6 +84,7 @@ export class Downlink implements DownlinkSessions, Service {
   readonly #limits: DownlinkLimits;
   readonly #roster = new Roster();
   readonly #sessions: Sessions;
+  readonly #reach: Reach;
   readonly #ladders: Ladders;
   readonly #due: Due<Link>;
   readonly #fanout: Fanout<Link>;
@@ -101,7 +102,8 @@ export class Downlink implements DownlinkSessions, Service {
       countMax: limits.sessionCountMax,
       ttlMs: limits.sessionTtlMs,
     });
-    this.#ladders = new Ladders({ source, clock, timeoutMs: limits.sourceMsMax });
+    this.#reach = new Reach({ source, clock, timeoutMs: limits.sourceMsMax });
+    this.#ladders = new Ladders({ source: this.#reach, clock });
     this.#due = new Due({
       serve: (links) => this.#serve(links),
       batchCountMax: limits.chunkCount,
@@ -132,6 +134,11 @@ export class Downlink implements DownlinkSessions, Service {
     broker.on("client", (client) => this.#opened(client));
     broker.on("subscribe", (subscriptions, client) => this.#subscribed(subscriptions, client));
     broker.on("unsubscribe", (topics, client) => this.#unsubscribed(topics, client));
+  }
+
+  /** Whether releases and cursors can be read, as far as the last question showed. For `/readyz`. */
+  get reachable(): boolean {
+    return this.#reach.failing === null;
   }
 
   async start(): Promise<void> {
@@ -254,7 +261,7 @@ export class Downlink implements DownlinkSessions, Service {
     const listening = (tenant: string, wanted: (link: Link) => boolean) =>
       [...this.#roster.inTenant(tenant)].filter(wanted);
     return {
-      tenants: () => this.#roster.tenants(),
+      tenants: () => this.#pollable(),
       behind: (tenant: string, version: number) =>
         listening(
           tenant,
@@ -269,14 +276,19 @@ export class Downlink implements DownlinkSessions, Service {
     };
   }
 
+  /** With nobody connected, the tenant that failed is still polled, so that a recovery is noticed. */
+  #pollable(): string[] {
+    const { failing } = this.#reach;
+    const tenants = this.#roster.tenants();
+    return failing === null || tenants.includes(failing) ? tenants : [...tenants, failing];
+  }
+
   /** One round trip for all of `links`; rejects when the source fails, having sent nothing. */
   async #serve(links: readonly Link[]): Promise<void> {
     const open = links.filter((link) => link.open);
     if (open.length === 0) return;
-    const { source, clock } = this.#options;
     const keys = open.map((link) => link.subscriber.key);
-    const asked = source.views(keys);
-    const views = await within(clock, this.#limits.sourceMsMax, "views.timeout", asked);
+    const views = await this.#reach.views(keys);
     assert(views.length === keys.length, "the source answers for every key");
     const ladders = await this.#laddersFor(keys, views);
     for (const [index, link] of open.entries()) {

@@ -8,7 +8,6 @@
  */
 import type { Clock } from "../src/core/index.ts";
 import { downFrame, type Ladder, type PackedBody } from "../src/wire/index.ts";
-import { within } from "./deadline.ts";
 import type { DeviceView, DownlinkSource } from "./ports.ts";
 
 /** A down frame in the two pieces it is written in; together they are wire's `downFrame`. */
@@ -65,9 +64,9 @@ interface Load {
 }
 
 export interface LaddersOptions {
+  /** Must not freeze: see `Reach`. */
   readonly source: Pick<DownlinkSource, "ladder">;
   readonly clock: Clock;
-  readonly timeoutMs: number;
 }
 
 export class Ladders {
@@ -117,9 +116,8 @@ export class Ladders {
   #load(tenant: string): Promise<HeldLadder> {
     const running = this.#loads.get(tenant);
     if (running !== undefined) return running.promise;
-    const { source, clock, timeoutMs } = this.#options;
-    const asked = within(clock, timeoutMs, "ladder.timeout", source.ladder(tenant));
-    const promise = asked
+    const promise = this.#options.source
+      .ladder(tenant)
       .then((ladder) => this.#accept(tenant, ladder))
       .finally(() => this.#loads.delete(tenant));
     this.#loads.set(tenant, { promise, next: null });

@@ -49,7 +49,7 @@ function setUp(count: number, given: Partial<FanoutLimits> & { ratePerS?: number
   const { ratePerS = 100, ...rest } = given;
   const clock = manualClock();
   const source = new SourceDouble();
-  const ladders = new Ladders({ source, clock, timeoutMs: 5_000 });
+  const ladders = new Ladders({ source, clock });
   const crowd = new Crowd(count, clock, ladders);
   const limits = { chunkCount: 10, jitterMsMax: 0, pollMs: 1e9, refreshMs: 1e9, ...rest };
   const fanout = new Fanout({

@@ -3,6 +3,7 @@ import mqttPacket from "mqtt-packet";
 import { describe, expect, test } from "vitest";
 import { downParts, holdLadder, Ladders } from "../../gateway/ladders.ts";
 import { publishHead } from "../../gateway/publish-packet.ts";
+import { Reach } from "../../gateway/reach.ts";
 import { downFrame, type Ladder } from "../../src/wire/index.ts";
 import { ladderOf, SourceDouble, TENANT } from "./downlink-world.ts";
 import { manualClock } from "./manual-clock.ts";
@@ -69,7 +70,8 @@ describe("ladders", () => {
   function setUp() {
     const clock = manualClock();
     const source = new SourceDouble();
-    return { clock, source, ladders: new Ladders({ source, clock, timeoutMs: 5_000 }) };
+    const reach = new Reach({ source, clock, timeoutMs: 5_000 });
+    return { clock, source, reach, ladders: new Ladders({ source: reach, clock }) };
   }
 
   test("a thousand who ask at once are one load", async () => {
@@ -118,7 +120,7 @@ describe("ladders", () => {
   });
 
   test("a frozen source is a TimeoutError, and the next call asks again", async () => {
-    const { clock, source, ladders } = setUp();
+    const { clock, source, reach, ladders } = setUp();
     source.gate = new Promise(() => {});
     const frozen = ladders.get(TENANT);
     const refused = expect(frozen).rejects.toMatchObject({
@@ -127,8 +129,10 @@ describe("ladders", () => {
     });
     await clock.advance(5_000);
     await refused;
+    expect(reach.failing).toBe(TENANT);
     source.gate = null;
     expect((await ladders.get(TENANT)).version).toBe(0);
+    expect(reach.failing).toBeNull();
     expect(clock.pending).toBe(0);
   });
 

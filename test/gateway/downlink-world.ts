@@ -143,8 +143,13 @@ export interface World {
   close(): Promise<void>;
 }
 
-/** Pacing and jitter off, so that a test waits for nothing but what it is about. */
-const PROMPT: Partial<DownlinkLimits> = { jitterMsMax: 0, fanoutPerS: 1e6 };
+/** Pacing, jitter and polling off, so that a test meets nothing but what it is about. */
+const PROMPT: Partial<DownlinkLimits> = {
+  jitterMsMax: 0,
+  fanoutPerS: 1e6,
+  pollMs: 1e8,
+  refreshMs: 1e8,
+};
 
 export async function startWorld(
   options: { clock?: Clock; limits?: Partial<DownlinkLimits> } = {},
@@ -269,7 +274,8 @@ export class RawDevice {
       protocolVersion: 4,
       clientId: id,
       clean: options.clean ?? true,
-      keepalive: 0,
+      keepalive: 60,
+      username: deviceName(keyOf(id)),
     });
     const connack = (await device.next("connack")) as IConnackPacket;
     device.session = connack.sessionPresent;

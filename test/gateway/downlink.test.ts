@@ -130,8 +130,21 @@ describe("the retained message of a device's down topic", () => {
     const device = await world.device("tv");
     await device.subscribe(device.topic("down"));
     await waitFor(() => world.source.viewCalls.length >= 2, { what: "a second attempt" });
+    expect(world.downlink.reachable).toBe(false);
     world.source.failure = null;
     expect(headerOf(await device.nextDown()).kind).toBe("snapshot");
+    expect(world.downlink.reachable).toBe(true);
+  });
+
+  test("a source that failed and recovered with nobody connected is reachable again", async () => {
+    world = await startWorld({ limits: { pollMs: 20 } });
+    world.source.failure = new Error("connection refused");
+    const device = await world.device("tv");
+    await device.subscribe(device.topic("down"));
+    await waitFor(() => !world.downlink.reachable);
+    device.drop();
+    world.source.failure = null;
+    await waitFor(() => world.downlink.reachable);
   });
 
   test("comes although one view of the same batch cannot be encoded", async () => {

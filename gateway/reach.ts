@@ -1,0 +1,55 @@
+/**
+ * The downlink's source, asked with a deadline, and whether it answers.
+ *
+ * `/readyz` must say at once when releases and cursors cannot be read, so the
+ * outcome of every question is remembered here instead of asking again for it.
+ * @module
+ */
+import type { Clock, DeviceKey } from "../src/core/index.ts";
+import type { Ladder } from "../src/wire/index.ts";
+import { within } from "./deadline.ts";
+import type { DeviceView, DownlinkSource } from "./ports.ts";
+
+export interface ReachOptions {
+  readonly source: Pick<DownlinkSource, "ladder" | "views">;
+  readonly clock: Clock;
+  /** How long one answer may take. */
+  readonly timeoutMs: number;
+}
+
+export class Reach {
+  readonly #options: ReachOptions;
+  #failing: string | null = null;
+
+  constructor(options: ReachOptions) {
+    this.#options = options;
+  }
+
+  /** The tenant whose question failed last and whose next question will show a recovery; null when all is well. */
+  get failing(): string | null {
+    return this.#failing;
+  }
+
+  /** Rejects with `TimeoutError("ladder.timeout")` or with the source's own error. */
+  ladder(tenant: string): Promise<Ladder> {
+    return this.#ask(tenant, "ladder.timeout", this.#options.source.ladder(tenant));
+  }
+
+  /** Rejects with `TimeoutError("views.timeout")` or with the source's own error. `keys` is not empty. */
+  views(keys: readonly DeviceKey[]): Promise<DeviceView[]> {
+    const tenant = keys[0]?.tenant ?? "";
+    return this.#ask(tenant, "views.timeout", this.#options.source.views(keys));
+  }
+
+  async #ask<T>(tenant: string, reason: string, answer: Promise<T>): Promise<T> {
+    const { clock, timeoutMs } = this.#options;
+    try {
+      const value = await within(clock, timeoutMs, reason, answer);
+      this.#failing = null;
+      return value;
+    } catch (error) {
+      this.#failing = tenant;
+      throw error;
+    }
+  }
+}
