@@ -19,7 +19,8 @@ export function haproxyConfig(options: {
   readonly servers: readonly HaproxyTarget[];
 }): string {
   const servers = options.servers.map(
-    ({ port, httpPort }, index) => `  server gateway-${index + 1} 127.0.0.1:${port} port ${httpPort}`,
+    ({ port, httpPort }, index) =>
+      `  server gateway-${index + 1} 127.0.0.1:${port} port ${httpPort}`,
   );
   const blocks: readonly (readonly [string, readonly string[]])[] = [
     ["resolvers", []],

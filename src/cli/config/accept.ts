@@ -55,11 +55,17 @@ export function unknownVariable(variable: string): string {
   return `unknown variable ${variable}${suggestion(variable, writableVariables())}`;
 }
 
+/** Settings, the `…File` variants of secrets, and sections. */
 function writablePaths(tenant = "NAME"): string[] {
-  return FIELDS.flatMap((field) => {
+  const paths = FIELDS.flatMap((field) => {
     const path = field.path.replace("*", tenant);
     return field.secret === undefined ? [path] : [path, `${path}File`];
   });
+  const sections = paths.flatMap((path) => {
+    const names = path.split(".");
+    return names.slice(1).map((_, depth) => names.slice(0, depth + 1).join("."));
+  });
+  return [...new Set([...paths, ...sections])];
 }
 
 function writableVariables(): string[] {

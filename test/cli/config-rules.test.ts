@@ -1,0 +1,164 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { DEFAULT_DRAIN_TIMINGS, DEFAULT_GATEWAY_LIMITS } from "../../gateway/index.ts";
+import { isLoopback } from "../../src/cli/config/rules.ts";
+import { readConfig } from "../../src/cli/config.ts";
+import { InvalidConfigError } from "../../src/core/index.ts";
+import { type TempDir, tempDir } from "../support/disk.ts";
+import { runCli } from "./run-cli.ts";
+
+const DEPLOY = fileURLToPath(new URL("../../deploy", import.meta.url));
+
+let dir: TempDir;
+beforeEach(() => {
+  dir = tempDir("omega-rules-");
+  for (const name of ["secret", "cert.pem", "key.pem", "jwks.json"]) {
+    writeFileSync(join(dir.path, name), "x".repeat(40));
+  }
+});
+afterEach(() => dir.remove());
+
+function faultsOf(...set: string[]): readonly string[] {
+  try {
+    readConfig({ env: {}, cwd: dir.path }, { set });
+    return [];
+  } catch (error) {
+    if (error instanceof InvalidConfigError) return error.faults;
+    throw error;
+  }
+}
+
+const PASSWORD = ["gateway.auth.mode=password", "gateway.auth.secretFile=secret"];
+
+describe("config: no open doors", () => {
+  it.each([
+    ["gateway.tcp.host=0.0.0.0"],
+    ["gateway.tcp.host=::"],
+    ["gateway.tcp.host=192.168.1.5"],
+    ["gateway.tcp.host=tv.example.com"],
+    ["gateway.http.host=0.0.0.0"],
+    ["gateway.ws.enabled=true", "gateway.ws.host=0.0.0.0"],
+  ])("config: %s %s without authentication is refused with the fix named", (...set) => {
+    const given = set.filter((text) => typeof text === "string");
+    const [fault, ...others] = faultsOf(...given);
+    expect(others).toEqual([]);
+    expect(fault).toContain("set gateway.auth.mode to password or jwt, or listen on 127.0.0.1");
+    expect(faultsOf(...given, ...PASSWORD)).toEqual([]);
+  });
+
+  it("config: a listener that is off may have any address", () => {
+    expect(faultsOf("gateway.ws.host=0.0.0.0")).toEqual([]);
+  });
+
+  it("config: the refusal is exit 78", async () => {
+    const args = ["config", "check", "--set", "gateway.tcp.host=0.0.0.0"];
+    const { code, stdout, stderr } = await runCli(args, { cwd: dir.path });
+    expect(code).toBe(78);
+    expect(stdout).toBe("");
+    expect(stderr).toContain("gateway.auth.mode");
+  });
+
+  it.each([
+    ["127.0.0.1", true],
+    ["127.8.9.1", true],
+    ["localhost", true],
+    ["::1", true],
+    ["::ffff:127.0.0.1", true],
+    ["0.0.0.0", false],
+    ["::", false],
+    ["127.evil.example", false],
+    ["localhost.example.com", false],
+  ])("config: %s is loopback: %s", (host, expected) => {
+    expect(isLoopback(host)).toBe(expected);
+  });
+});
+
+describe("config: settings that need one another", () => {
+  it.each([
+    [["gateway.auth.mode=password"], "secretFile"],
+    [["gateway.auth.mode=jwt"], "got none"],
+    [
+      [
+        "gateway.auth.mode=jwt",
+        "gateway.auth.jwksFile=jwks.json",
+        "gateway.auth.secretFile=secret",
+      ],
+      "got secret and jwksFile",
+    ],
+    [["gateway.auth.jwksUrl=http://keys.example.com/"], "use https"],
+    [["gateway.tls.enabled=true"], "certFile"],
+    [["gateway.ws.certFile=cert.pem"], "go together"],
+    [["gateway.tls.certFile=gone.pem"], "gone.pem"],
+    [["gateway.limits.keepaliveSMin=100", "gateway.limits.keepaliveSMax=50"], "keepaliveSMax"],
+    [["gateway.http.port=1883"], "taken by gateway.tcp"],
+  ])("config: %j is refused because of %j", (set, mention) => {
+    const [fault, ...others] = faultsOf(...set);
+    expect(others).toEqual([]);
+    expect(fault).toContain(mention);
+  });
+
+  it.each([
+    [PASSWORD],
+    [["gateway.auth.mode=jwt", "gateway.auth.secretFile=secret"]],
+    [["gateway.auth.mode=jwt", "gateway.auth.jwksFile=jwks.json"]],
+    [["gateway.auth.mode=jwt", "gateway.auth.jwksUrl=https://keys.example.com/jwks"]],
+    [["gateway.tls.enabled=true", "gateway.tls.certFile=cert.pem", "gateway.tls.keyFile=key.pem"]],
+    [["gateway.tcp.port=0", "gateway.http.port=0"]],
+  ])("config: %j is accepted", (set) => {
+    expect(faultsOf(...set)).toEqual([]);
+  });
+
+  it("config: a rule stays silent about a setting that is itself faulty", () => {
+    const faults = faultsOf("gateway.auth.mode=pasword", "gateway.tcp.host=0.0.0.0");
+    expect(faults).toEqual([expect.stringMatching(/^gateway\.auth\.mode: /)]);
+  });
+});
+
+describe("config: agrees with the rest of the house", () => {
+  it("config: the defaults are those of the gateway room", () => {
+    const { gateway } = readConfig({ env: {}, cwd: dir.path }).config;
+    const { connectsPerS, connectsBurst, ...limits } = gateway.limits;
+    expect(DEFAULT_GATEWAY_LIMITS).toMatchObject({
+      ...limits,
+      connects: { ratePerS: connectsPerS, burst: connectsBurst },
+      batchCountMax: gateway.batch.countMax,
+      batchBytesMax: gateway.batch.bytesMax,
+      batchLingerMs: gateway.batch.lingerMs,
+    });
+    expect(gateway.drain).toEqual(DEFAULT_DRAIN_TIMINGS);
+  });
+
+  it("config: the shipped deploy/omega.yaml is valid once its secret is there", () => {
+    const text = readFileSync(join(DEPLOY, "omega.yaml"), "utf8");
+    writeFileSync(
+      join(dir.path, "omega.yaml"),
+      text.replace("/run/secrets/device_secret", join(dir.path, "secret")),
+    );
+    const { config } = readConfig({ env: {}, cwd: dir.path });
+    expect(config.gateway.auth.mode).toBe("password");
+  });
+
+  it("config: what config print shows is read again to the same values", async () => {
+    const first = await runCli(["config", "print"], { cwd: dir.path });
+    writeFileSync(join(dir.path, "printed.yaml"), first.stdout);
+    const args = ["config", "print", "--config", "printed.yaml"];
+    const again = await runCli(args, { cwd: dir.path });
+    expect(again.code).toBe(0);
+    expect(parse(again.stdout)).toEqual(parse(first.stdout));
+  });
+
+  it("config: print --origin names where each value came from", async () => {
+    writeFileSync(join(dir.path, "omega.yaml"), "log:\n  level: warn\n");
+    const { stdout } = await runCli(
+      ["config", "print", "--origin", "--set", "gateway.tcp.port=1884"],
+      { cwd: dir.path, env: { OMEGA_SHARDS: "8" } },
+    );
+    expect(stdout).toMatch(/^log\.level +"warn" +omega\.yaml:2$/m);
+    expect(stdout).toMatch(/^shards +8 +OMEGA_SHARDS$/m);
+    expect(stdout).toMatch(/^gateway\.tcp\.port +1884 +--set$/m);
+    expect(stdout).toMatch(/^releaser\.topK +100 +default$/m);
+  });
+});
