@@ -1,0 +1,146 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { forgetMarkCount, forgetMarkRow } from "../../src/aggregate/forget-mark.ts";
+import { decodeRegister, encodeRegister, type Register } from "../../src/aggregate/register.ts";
+import {
+  addSums,
+  contribute,
+  copySums,
+  decodeSums,
+  emptySums,
+  encodeSums,
+  isEmptySums,
+} from "../../src/aggregate/sums.ts";
+import { limits } from "../../src/core/index.ts";
+import { vectorOf } from "./frames.ts";
+
+const ordinal = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+const written = { epoch: ordinal, seq: ordinal, bucket: fc.maxSafeInteger() };
+const live = fc.record({
+  kind: fc.constant("live" as const),
+  ...written,
+  weight: fc.integer({ min: 1, max: limits.WEIGHT_MAX }),
+  successPermille: fc.integer({ min: 0, max: 1_000 }),
+  samples: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  updatedAtS: fc.integer({ min: 0, max: 2 ** 40 }),
+  vector: fc.int16Array({ minLength: 8, maxLength: 40 }),
+});
+const tombstone = fc.record({ kind: fc.constant("tombstone" as const), ...written });
+const register: fc.Arbitrary<Register> = fc.oneof(live, tombstone);
+
+describe("register", () => {
+  it("comes back from its bytes as it was", () => {
+    fc.assert(
+      fc.property(register, (value) => {
+        expect(decodeRegister(encodeRegister(value))).toEqual(value);
+      }),
+    );
+  });
+
+  it("any prefix of its bytes is refused, or is another whole register", () => {
+    fc.assert(
+      fc.property(register, fc.nat(), (value, cut) => {
+        const bytes = encodeRegister(value);
+        const prefix = bytes.subarray(0, cut % bytes.length);
+        try {
+          expect(encodeRegister(decodeRegister(prefix))).toEqual(Uint8Array.from(prefix));
+        } catch (error) {
+          expect(error).toMatchObject({ code: "Serialization", reason: "record.register" });
+        }
+      }),
+    );
+  });
+
+  it("whatever bytes decode, encode to the same bytes", () => {
+    fc.assert(
+      fc.property(register, fc.nat(), fc.nat({ max: 255 }), (value, at, byte) => {
+        const bytes = encodeRegister(value);
+        bytes[at % bytes.length] = byte;
+        try {
+          expect(encodeRegister(decodeRegister(bytes))).toEqual(bytes);
+        } catch (error) {
+          expect(error).toMatchObject({ reason: "record.register" });
+        }
+      }),
+    );
+  });
+});
+
+describe("sums", () => {
+  const part = (seed: number, weight = 3) => ({
+    weight,
+    successPermille: 700,
+    samples: 50,
+    vector: vectorOf(seed),
+  });
+
+  it("P4: what is added in any order and taken back leaves no trace", () => {
+    const seeds = fc.uniqueArray(fc.integer({ min: 1, max: 500 }), { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(seeds, fc.integer({ min: 1, max: limits.WEIGHT_MAX }), (order, weight) => {
+        const sums = emptySums(8);
+        contribute(sums, part(9_999), 1);
+        const before = encodeSums(sums);
+        for (const seed of order) contribute(sums, part(seed, weight), 1);
+        for (const seed of [...order].sort()) contribute(sums, part(seed, weight), -1);
+        expect(encodeSums(sums)).toEqual(before);
+        contribute(sums, part(9_999), -1);
+        expect(isEmptySums(sums)).toBe(true);
+        expect(encodeSums(sums)).toEqual(encodeSums(emptySums(8)));
+      }),
+    );
+  });
+
+  it("come back from their bytes, and two shards add up to one", () => {
+    const [left, right, both] = [emptySums(8), emptySums(8), emptySums(8)];
+    for (const seed of [1, 2, 3]) contribute(left, part(seed), 1);
+    for (const seed of [4, 5]) contribute(right, part(seed), 1);
+    for (const seed of [5, 3, 1, 4, 2]) contribute(both, part(seed), 1);
+    const sum = copySums(decodeSums(encodeSums(left)));
+    addSums(sum, decodeSums(encodeSums(right)));
+    expect(encodeSums(sum)).toEqual(encodeSums(both));
+  });
+
+  it("one register's samples are counted up to 2^22, and taken back alike", () => {
+    const sums = emptySums(8);
+    contribute(sums, { ...part(1), samples: 2 ** 32 - 1 }, 1);
+    expect(sums.samples).toBe(2 ** 22);
+    contribute(sums, { ...part(1), samples: 2 ** 32 - 1 }, -1);
+    expect(isEmptySums(sums)).toBe(true);
+  });
+
+  it("assert when more is taken back than was added", () => {
+    expect(() => contribute(emptySums(8), part(1), -1)).toThrow(/assertion failed/);
+  });
+
+  it("refuse bytes they would not write", () => {
+    const bytes = encodeSums(emptySums(8));
+    const broken = (change: (copy: Uint8Array) => Uint8Array) => () =>
+      decodeSums(change(bytes.slice()));
+    const withFloat = (offset: number, value: number) => (copy: Uint8Array) => {
+      new DataView(copy.buffer).setFloat64(offset, value, true);
+      return copy;
+    };
+    const cases = [
+      (copy: Uint8Array) => copy.subarray(0, copy.length - 1),
+      (copy: Uint8Array) => copy.subarray(0, 40),
+      (copy: Uint8Array) => copy.fill(2, 0, 1),
+      (copy: Uint8Array) => copy.fill(1, 7, 8),
+      withFloat(8, -1),
+      withFloat(16, 0.5),
+      withFloat(40, Number.NaN),
+      withFloat(48, 2 ** 53),
+    ];
+    for (const change of cases) {
+      expect(broken(change)).toThrow(expect.objectContaining({ reason: "record.sums" }));
+    }
+  });
+});
+
+describe("deletion mark", () => {
+  it("comes back from its row, and a broken one is refused", () => {
+    expect(forgetMarkCount(forgetMarkRow("acme", 3))).toBe(3);
+    const row = { ...forgetMarkRow("acme", 3), blob: new Uint8Array(7) };
+    expect(() => forgetMarkCount(row)).toThrow(expect.objectContaining({ reason: "record.mark" }));
+  });
+});
