@@ -38,7 +38,7 @@ export function register(program: Command, context: CliContext): void {
       "after",
       `
 Examples:
-  $ omega-sync frame decode test/golden/v1/delta.bin
+  $ omega-sync frame decode test/golden/v1/delta-mixed-stored.bin
   $ mosquitto_sub -C 1 -N -t omega/v1/default/d/tv-1/down … | omega-sync frame decode
   $ echo "ce 01 00 a1 00 05" | omega-sync frame decode --hex --json`,
     )

@@ -1,0 +1,2 @@
+export function nodeFault(version: string): string | null;
+export function ensureBuilt(): Promise<void>;

@@ -1,0 +1,78 @@
+import { describe, expect, it } from "vitest";
+import { countLine, countReport, isGood } from "../../scripts/count.mjs";
+import { nodeFault } from "../../scripts/prepare.mjs";
+
+const test = (status: string, fullName = "a test") => ({ status, fullName });
+const file = (status: string, tests: object[], message = "") => ({
+  name: "a.test.ts",
+  status,
+  message,
+  assertionResults: tests,
+});
+
+describe("verify: the count", () => {
+  it("verify: counts every test of every file, and skipped ones apart", () => {
+    const count = countReport({
+      testResults: [
+        file("passed", [test("passed"), test("pending"), test("todo"), test("skipped")]),
+        file("failed", [test("passed"), test("failed", "the bad one")]),
+      ],
+    });
+    expect(count).toMatchObject({ passed: 2, failed: 1, skipped: 3 });
+    expect(count.failures).toEqual(["a.test.ts: the bad one"]);
+    expect(countLine(count)).toBe("2 passed, 1 failed, 3 skipped");
+    expect(isGood(count)).toBe(false);
+  });
+
+  it("verify: a file that does not load is a failure although no test failed", () => {
+    const count = countReport({
+      testResults: [
+        file("passed", [test("passed")]),
+        file("failed", [], "SyntaxError: oops\n at x"),
+      ],
+    });
+    expect(count).toMatchObject({ passed: 1, failed: 1 });
+    expect(count.failures).toEqual(["a.test.ts: SyntaxError: oops"]);
+  });
+
+  it("verify: a file whose hook failed is a failure although its tests passed", () => {
+    const count = countReport({ testResults: [file("failed", [test("passed")])] });
+    expect(isGood(count)).toBe(false);
+  });
+
+  it.each([{}, null, { testResults: [] }, { testResults: [file("passed", [])] }])(
+    "verify: a run without tests is not good: %j",
+    (report) => {
+      const count = countReport(report);
+      expect(count.passed).toBe(0);
+      expect(isGood(count)).toBe(false);
+    },
+  );
+
+  it("verify: only skipped tests are not good either", () => {
+    expect(isGood(countReport({ testResults: [file("passed", [test("pending")])] }))).toBe(false);
+  });
+
+  it("verify: all passed is good and says so in one line", () => {
+    const count = countReport({ testResults: [file("passed", [test("passed")])] });
+    expect(isGood(count)).toBe(true);
+    expect(countLine(count)).toBe("1 passed, 0 failed");
+  });
+});
+
+describe("demo: the Node it needs", () => {
+  it.each([
+    ["20.19.0", true],
+    ["20.20.2", true],
+    ["22.0.0", true],
+    ["24.11.1", true],
+    ["20.18.9", false],
+    ["18.20.4", false],
+  ])("demo: Node %s will do: %s", (version, expected) => {
+    expect(nodeFault(version) === null).toBe(expected);
+  });
+
+  it("demo: the refusal names what is needed and what is there", () => {
+    expect(nodeFault("18.0.0")).toBe("needs Node 20.19 or newer, this is 18.0.0");
+  });
+});
