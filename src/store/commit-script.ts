@@ -24,12 +24,20 @@ function script(text: string): Script {
   return { text, sha: createHash("sha1").update(text).digest("hex") };
 }
 
-/** KEYS lease, fence; ARGV owner, ttlMs. Answers the token, or nil while another owner holds it. */
+/**
+ * KEYS lease, fence; ARGV owner, ttlMs. Answers the token, or nil while another
+ * owner holds it. A token is at least the time in milliseconds: when a fail-over or
+ * a kill -9 lost the last writes, a mere counter would give tokens out again that
+ * paused writers still hold.
+ */
 export const acquireScript = script(`
 local owner = redis.call('HGET', KEYS[1], 'owner')
 if owner and owner ~= ARGV[1] then return false end
-redis.call('INCR', KEYS[2])
-local token = redis.call('GET', KEYS[2])
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local next = math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now)
+local token = string.format('%.0f', next)
+redis.call('SET', KEYS[2], token)
 redis.call('HSET', KEYS[1], 'token', token, 'owner', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return token

@@ -61,6 +61,12 @@ const TIMEOUT_MS_DEFAULT = 10_000;
 /** Another process may be migrating, and a new database takes its time. */
 const MIGRATE_TIMEOUT_MS = 60_000;
 
+/**
+ * The least token: when a fail-over lost the last writes, a mere counter would give
+ * tokens out again that paused writers still hold.
+ */
+const NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
 class PostgresStore implements Store {
   readonly #options: ResolvedStoreOptions;
   readonly #sql: SqlRunner;
@@ -87,8 +93,9 @@ class PostgresStore implements Store {
   async acquireLease(name: string, owner: string, ttlMs: number): Promise<number | null> {
     const { rows } = await this.#sql.query(
       `INSERT INTO omega.leases AS held (name, token, owner, expires_at)
-       VALUES ($1, 1, $2, clock_timestamp() + $3::float8 * interval '1 millisecond')
-       ON CONFLICT (name) DO UPDATE SET token = held.token + 1, owner = excluded.owner,
+       VALUES ($1, ${NOW_MS}, $2, clock_timestamp() + $3::float8 * interval '1 millisecond')
+       ON CONFLICT (name) DO UPDATE SET token = greatest(held.token + 1, ${NOW_MS}),
+         owner = excluded.owner,
          expires_at = clock_timestamp() + $3::float8 * interval '1 millisecond'
        WHERE held.expires_at <= clock_timestamp() OR held.owner = excluded.owner
        RETURNING held.token::text AS token`,

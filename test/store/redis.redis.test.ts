@@ -1,0 +1,127 @@
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { silentLogger } from "../../src/observe/index.ts";
+import { redisStore, type Store } from "../../src/store/index.ts";
+import { type RedisServer, startRedis } from "../support/redis.ts";
+import { waitFor } from "../support/wait.ts";
+import { storeContract } from "./contract.ts";
+import { crashContract } from "./contract-crash.ts";
+import { outcomeOf, refusalOf } from "./observe.ts";
+import { commitOf, leaseReleaser, leaseShard, releaseOf, SHARDS } from "./samples.ts";
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+function openRedis(url: string, timeoutMs = 5_000): Promise<Store> {
+  return redisStore({ url, shards: SHARDS, log: silentLogger, timeoutMs });
+}
+
+storeContract(
+  "Redis",
+  async () => {
+    const server = await startRedis();
+    const admin = new Redis(server.url);
+    return {
+      async wipe() {
+        await admin.flushall();
+      },
+      open: (options) => redisStore({ ...options, url: server.url, log: silentLogger }),
+      // The time is Redis' own: it can only be waited for.
+      elapse: sleep,
+      async stop() {
+        admin.disconnect();
+        await server.stop();
+      },
+    };
+  },
+  { runs: 40 },
+);
+
+crashContract("Redis", async () => {
+  const server = await startRedis({ appendfsync: "always" });
+  return { ...server, open: () => openRedis(server.url) };
+});
+
+// "everysec" puts a write off while an earlier fsync is still under way, and so may lose what it
+// answered when the process dies; what is left must be whole all the same.
+crashContract('Redis with "everysec"', async () => {
+  const server = await startRedis({ appendfsync: "everysec" });
+  return { ...server, forgets: true, open: () => openRedis(server.url) };
+});
+
+let server: RedisServer;
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(async () => {
+  await server?.stop();
+});
+
+test("redis store: a frozen Redis is a timeout, and the resend is done once", async () => {
+  const store = await openRedis(server.url, 300);
+  const token = await leaseShard(store, 0);
+  const stats = { applied: 1, duplicates: 0, deadLettered: 0 };
+  process.kill(server.pid(), "SIGSTOP");
+  try {
+    expect(await refusalOf(store.commit(0, token, 1, commitOf({ stats })))).toBe(
+      "Timeout store.timeout",
+    );
+  } finally {
+    process.kill(server.pid(), "SIGCONT");
+  }
+  await waitFor(
+    async () => (await outcomeOf(store.commit(0, token, 1, commitOf({ stats })))) === "ok",
+  );
+  expect(await store.stats(0)).toEqual(stats);
+  await store.close();
+});
+
+test("redis store: scripts that Redis forgot are sent again", async () => {
+  const store = await openRedis(server.url);
+  const admin = new Redis(server.url);
+  await admin.script("FLUSH");
+  expect(await leaseShard(store, 1)).toBeGreaterThan(0);
+  admin.disconnect();
+  await store.close();
+});
+
+test("redis store: a release missed while the subscription was cut is told after it came back", async () => {
+  const [store, other] = [await openRedis(server.url), await openRedis(server.url)];
+  const admin = new Redis(server.url);
+  const heard: number[] = [];
+  await store.watch({ onRelease: (_tenant, version) => heard.push(version), onProblems() {} });
+  const token = await leaseReleaser(other);
+  await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
+  await other.publishRelease("acme", token, releaseOf(1));
+  await waitFor(() => heard.includes(1), { what: "the release that was missed" });
+  await other.publishRelease("acme", token, releaseOf(2));
+  await waitFor(() => heard.includes(2), { what: "the release after it" });
+  admin.disconnect();
+  await Promise.all([store.close(), other.close()]);
+});
+
+test("redis store: keys of one step share one hash tag", async () => {
+  const admin = new Redis(server.url);
+  await admin.flushall();
+  const store = await openRedis(server.url);
+  await store.commit(2, await leaseShard(store, 2), 1, commitOf());
+  await store.publishRelease("acme", await leaseReleaser(store), releaseOf(1));
+  const keys = (await admin.keys("*")).sort();
+  expect(keys.every((key) => /^omega:\{(s2|racme|all)\}:[a-z]+$/.test(key))).toBe(true);
+  expect(keys).toContain("omega:{s2}:fence");
+  admin.disconnect();
+  await store.close();
+});
+
+test("redis store: nobody listening is 'store.unavailable', and a wrong URL names no password", async () => {
+  expect(await refusalOf(openRedis("redis://127.0.0.1:1"))).toBe("Transport store.unavailable");
+  const wrong = openRedis("http://user:hunter2@127.0.0.1:1");
+  await expect(wrong).rejects.toThrow(/redis:\/\/ or rediss:\/\//);
+  await expect(wrong).rejects.not.toThrow(/hunter2/);
+});
+
+test("redis store: another number of shards on the same state is refused", async () => {
+  const store = await openRedis(server.url);
+  const other = redisStore({ url: server.url, shards: SHARDS + 1, log: silentLogger });
+  expect(await refusalOf(other)).toBe("InvalidConfig config.invalid");
+  await store.close();
+});
