@@ -82,20 +82,22 @@ export class EndpointChooser {
     this.#failures += 1;
     const { backoff } = this.#policy;
     const round = Math.floor((this.#failures - 1) / this.#endpoints.length);
+    this.#waitMs = backoffDelayMs(backoff, round, this.#random);
+    health.restUntilMs = nowMs + this.#restMs(kind, health.failures - 1);
+  }
+
+  /** How long an endpoint is left alone after failing in a way, with `before` failures before. */
+  #restMs(kind: FailureKind, before: number): number {
     switch (kind) {
-      case "network":
-        this.#waitMs = backoffDelayMs(backoff, round, this.#random);
-        health.restUntilMs =
-          nowMs + backoffDelayMs(backoff, health.failures, this.#random) + this.#waitMs;
-        break;
       case "busy":
-        this.#waitMs = backoffDelayMs(backoff, round, this.#random);
-        health.restUntilMs = nowMs + this.#atLeastHalf(health.failures - 1 + BUSY_EXTRA_ATTEMPTS);
-        break;
+        return this.#atLeastHalf(before + BUSY_EXTRA_ATTEMPTS);
       case "credentials":
-        this.#waitMs = backoffDelayMs(backoff, round, this.#random);
-        health.restUntilMs = nowMs + this.#atLeastHalf(Number.POSITIVE_INFINITY);
-        break;
+        return this.#atLeastHalf(Number.POSITIVE_INFINITY);
+      case "network": {
+        if (this.#endpoints.length === 1) return this.#waitMs;
+        // Longer than the wait, so that somebody else is tried next.
+        return this.#waitMs + 1 + backoffDelayMs(this.#policy.backoff, before, this.#random);
+      }
     }
   }
 

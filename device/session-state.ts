@@ -136,6 +136,7 @@ export function dequeue(state: OutboxState, id: string): QueuedItem | undefined 
 }
 
 export function holdFrame(state: OutboxState, sent: SentFrame): void {
+  releaseFrame(state, sent.position); // A damaged log may tell the same twice.
   state.unacked.set(positionName(sent.position), sent);
   state.bytes += frameBytes(sent);
 }
