@@ -179,6 +179,8 @@ export function createConsumer(options: ConsumerOptions): DeltaConsumer {
 
   async function start(): Promise<void> {
     assert(parts === null, "a consumer starts once");
+    if (stopping !== null)
+      throw new TransportError("queue.unavailable", "this consumer was stopped");
     const made = options.connect(process, workerOptions(settings, options.random));
     parts = made;
     listen(made);

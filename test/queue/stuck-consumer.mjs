@@ -32,3 +32,5 @@ const consumer = (await backend()).consumer(0, () => {
   return new Promise(() => {});
 });
 await consumer.start();
+// Not left behind when the test that started it died.
+process.once("disconnect", () => process.exit(1));

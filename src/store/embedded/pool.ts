@@ -14,7 +14,7 @@ import {
   type SqlResult,
   TransportError,
 } from "../../core/index.ts";
-import type { SqlSession } from "./session.ts";
+import type { SessionReply, SqlSession } from "./session.ts";
 import { channelStatement, classify } from "./statement.ts";
 import { Turnstile } from "./turnstile.ts";
 
@@ -57,7 +57,8 @@ export class SessionPool implements SqlPool {
   }
 
   async query(text: string, params?: unknown[]): Promise<SqlResult> {
-    return this.#turnstile.run(null, classify(text).kind === "begin", text, params);
+    const begins = classify(text).kind === "begin";
+    return resultOf(await this.#turnstile.run(null, begins, text, params));
   }
 
   async connect(): Promise<SessionClient> {
@@ -143,6 +144,10 @@ export class SessionClient extends EventEmitter implements SqlClient {
     }
     const reply = await this.#turnstile.run(this, statement.kind === "begin", text, params);
     if (statement.kind === "listen") this.channels.add(statement.channel);
-    return reply;
+    return resultOf(reply);
   }
+}
+
+function resultOf({ rows, rowCount }: SessionReply): SqlResult {
+  return { rows, rowCount };
 }

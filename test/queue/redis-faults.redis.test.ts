@@ -1,0 +1,191 @@
+import fc from "fast-check";
+import { Redis } from "ioredis";
+import { afterEach, describe, expect, test } from "vitest";
+import { InvalidConfigError, isId, type OmegaError } from "../../src/core/index.ts";
+import { type QueueBackend, type QueueEntry, redisQueue } from "../../src/queue/index.ts";
+import { freePort } from "../support/disk.ts";
+import { type RedisServer, startRedis } from "../support/redis.ts";
+import { waitFor } from "../support/wait.ts";
+
+const quiet = () => {};
+const log = { debug: quiet, info: quiet, warn: quiet, error: quiet, child: () => log };
+const LONG = { timeout: 60_000 };
+
+const entryOf = (device: string, bytes = 50): QueueEntry => ({
+  key: { tenant: "t", device },
+  receivedAtMs: 1,
+  frame: new Uint8Array(bytes),
+});
+const reasonOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => "stored",
+    (error: OmegaError) => error.reason,
+  );
+
+describe("queue on a Redis in trouble", () => {
+  let server: RedisServer | null = null;
+  let backend: QueueBackend | null = null;
+
+  afterEach(async () => {
+    await backend?.close();
+    await server?.stop();
+    backend = null;
+    server = null;
+  }, 30_000);
+
+  test(
+    "P1: a frozen Redis answers every add with a bounded refusal, and is used again when it thaws",
+    LONG,
+    async () => {
+      server = await startRedis();
+      const limits = { addTimeoutMs: 400, pendingBytesMax: 20_000 };
+      backend = await redisQueue({ url: server.url, shards: 1, log, ...limits });
+      const producer = await backend.producer();
+      await producer.add(0, [entryOf("before")]);
+      process.kill(server.pid(), "SIGSTOP");
+      try {
+        // 100 adds of 1 KB against a budget of 20 KB: most are refused at once, none hangs.
+        const adds = Array.from({ length: 100 }, (_, index) =>
+          reasonOf(producer.add(0, [entryOf(`d${index}`, 1_000)])),
+        );
+        const reasons = new Set(await Promise.all(adds));
+        expect(reasons).toContain("queue.unknown");
+        expect(reasons).toContain("queue.busy");
+        expect(reasons).not.toContain("stored");
+        expect(["queue.unknown", "queue.unavailable"]).toContain(await reasonOf(producer.depth()));
+      } finally {
+        process.kill(server.pid(), "SIGCONT");
+      }
+      await waitFor(
+        async () => (await reasonOf(producer.add(0, [entryOf("after")]))) === "stored",
+        {
+          what: "an add after the thaw",
+        },
+      );
+      const got: string[] = [];
+      await backend
+        .consumer(0, async (entries) => void got.push(...entries.map(({ key }) => key.device)))
+        .start();
+      await waitFor(() => got.includes("after"), { what: "what was added after the thaw" });
+      expect(got).toContain("before");
+    },
+  );
+
+  test("stop() and close() end within their bounds while Redis is frozen", LONG, async () => {
+    server = await startRedis();
+    backend = await redisQueue({
+      url: server.url,
+      shards: 1,
+      log,
+      addTimeoutMs: 300,
+      consumer: { stopTimeoutMs: 300 },
+    });
+    const producer = await backend.producer();
+    let held = false;
+    await backend
+      .consumer(0, () => {
+        held = true;
+        return new Promise(() => {});
+      })
+      .start();
+    await producer.add(0, [entryOf("a")]);
+    await waitFor(() => held, { what: "the handler" });
+    process.kill(server.pid(), "SIGSTOP");
+    const frozen = server;
+    try {
+      await backend.close();
+    } finally {
+      process.kill(frozen.pid(), "SIGCONT");
+    }
+  });
+
+  test("Redis being down is an error at once, not a hidden buffer", LONG, async () => {
+    server = await startRedis();
+    backend = await redisQueue({ url: server.url, shards: 1, log, addTimeoutMs: 20_000 });
+    const producer = await backend.producer();
+    await producer.add(0, [entryOf("a")]);
+    await server.kill9();
+    const broken = await reasonOf(producer.add(0, [entryOf("b")]));
+    expect(["queue.unavailable", "queue.unknown"]).toContain(broken);
+    expect(await reasonOf(producer.add(0, [entryOf("c")]))).toBe("queue.unavailable");
+    await server.restart();
+    await waitFor(async () => (await reasonOf(producer.add(0, [entryOf("d")]))) === "stored", {
+      what: "an add after the restart",
+    });
+  });
+
+  test("no Redis at the start is a clear error within the bound", LONG, async () => {
+    const url = `redis://127.0.0.1:${await freePort()}`;
+    const opening = redisQueue({ url, shards: 1, log, startTimeoutMs: 300 });
+    await expect(opening).rejects.toMatchObject({
+      code: "Transport",
+      reason: "queue.unavailable",
+      message: expect.stringContaining("ECONNREFUSED"),
+    });
+  });
+
+  test(
+    "a Redis that could forget or evict is refused or warned about, as asked",
+    LONG,
+    async () => {
+      server = await startRedis({
+        args: ["--appendonly", "no", "--maxmemory-policy", "allkeys-lru"],
+      });
+      const { url } = server;
+      const refused = redisQueue({ url, shards: 1, log, durability: "refuse" });
+      await expect(refused).rejects.toThrow(InvalidConfigError);
+      await expect(refused).rejects.toThrow(/noeviction[\s\S]*appendonly yes/);
+      const warnings: unknown[] = [];
+      const warn = (_event: string, fields?: Record<string, unknown>) => warnings.push(fields);
+      backend = await redisQueue({ url, shards: 1, log: { ...log, warn } });
+      expect(warnings).toHaveLength(2);
+    },
+  );
+
+  test(
+    "THREATS 22: whatever a device calls itself, the keys in Redis are ours alone",
+    LONG,
+    async () => {
+      server = await startRedis();
+      backend = await redisQueue({ url: server.url, shards: 2, log });
+      const producer = await backend.producer();
+      const redis = new Redis(server.url);
+      const base = "omega:{omega-0}";
+      let jobs = 0;
+      const hostile = fc.oneof(
+        fc.constantFrom(
+          "meta",
+          "stalled",
+          "wait",
+          "a:b",
+          "12",
+          "0",
+          "0:1",
+          "x\r\nSET y z",
+          "*",
+          "{x}",
+        ),
+        fc.string({ unit: "binary", maxLength: 80 }),
+        fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
+      );
+      await fc.assert(
+        fc.asyncProperty(hostile, hostile, async (tenant, device) => {
+          const entry: QueueEntry = { ...entryOf("d"), key: { tenant, device } };
+          const outcome = await reasonOf(producer.add(0, [entry]));
+          expect(outcome).toBe(isId(tenant) && isId(device) ? "stored" : "batch.id");
+          if (outcome === "stored") jobs += 1;
+          const own = jobs === 0 ? ["meta"] : ["meta", "id", "wait", "marker", "events"];
+          const model = [
+            "omega:{omega-1}:meta",
+            ...own.map((name) => `${base}:${name}`),
+            ...Array.from({ length: jobs }, (_, index) => `${base}:${index + 1}`),
+          ];
+          expect((await redis.keys("*")).toSorted()).toEqual(model.toSorted());
+        }),
+        { numRuns: 150 },
+      );
+      expect(await producer.depth()).toBe(jobs);
+      redis.disconnect();
+    },
+  );
+});
