@@ -1,18 +1,26 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "cddl";
 import { describe, expect, it } from "vitest";
+import { limits } from "../../src/core/index.ts";
+import { DELTA_NAMES } from "../../src/wire/delta.ts";
 import {
+  CBOR_DEPTH_MAX,
+  CBOR_ITEMS_MAX,
   decodeRelease,
   loadZstd,
+  PROBLEMS_MAX,
   peekFrame,
+  RELEASE_PATTERNS_MAX,
+  RELEASE_TRENDS_MAX,
   unpackBody,
   VERSION_LOG,
   WIRE_MINOR,
   WIRE_VERSION,
 } from "../../src/wire/index.ts";
+import { RELEASE_DELTA_NAMES } from "../../src/wire/release.ts";
 import { GOLDEN_CASES, readFrame, toJson } from "./golden-cases.ts";
 import {
   GOLDEN_DIR,
@@ -91,6 +99,47 @@ describe("protocol version", () => {
       const bytes = Buffer.from(goldenBytes(name ?? "")).toString("hex");
       expect(hex?.replaceAll(/\s/g, ""), name).toBe(bytes);
     }
+  });
+});
+
+describe("PROTOCOL.md", () => {
+  const text = readFileSync(PROTOCOL, "utf8");
+
+  it("lists every reason the wire gives", () => {
+    const dir = new URL("../../src/wire/", import.meta.url);
+    const code = readdirSync(dir)
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => readFileSync(new URL(file, dir), "utf8"))
+      .join("\n");
+    const rooms = "frame|header|cbor|zstd|codec|delta|release|refusal|pattern";
+    const literal = [...code.matchAll(new RegExp(`"((?:${rooms})\\.[a-z-]+)"`, "g"))];
+    const reasons = new Set(literal.map(([, reason]) => reason ?? ""));
+    for (const field of Object.values(DELTA_NAMES)) reasons.add(`delta.${field}`);
+    for (const field of Object.values(RELEASE_DELTA_NAMES)) reasons.add(`release.${field}`);
+    expect(reasons.size).toBeGreaterThan(60);
+    expect([...reasons].filter((reason) => !text.includes(`\`${reason}\``))).toEqual([]);
+  });
+
+  it("states the limits that the code keeps", () => {
+    const numbers = [
+      limits.UP_FRAME_BYTES_MAX,
+      limits.DOWN_FRAME_BYTES_MAX,
+      limits.HEADER_BYTES_MAX,
+      limits.BODY_BYTES_MAX,
+      limits.PACKET_BYTES_MAX,
+      limits.PACKET_BYTES_MAX_UNAUTHENTICATED,
+      limits.DELTA_ITEMS_MAX,
+      limits.DEVICE_PATTERNS_MAX,
+      limits.DEVICE_INFLIGHT_MAX,
+      limits.DEDUP_WINDOW,
+      CBOR_ITEMS_MAX,
+      CBOR_DEPTH_MAX,
+      RELEASE_PATTERNS_MAX,
+      RELEASE_TRENDS_MAX,
+      PROBLEMS_MAX,
+    ];
+    const table = text.slice(text.indexOf("## 10. Limits"), text.indexOf("## 11."));
+    for (const number of numbers) expect(table).toContain(number.toLocaleString("en"));
   });
 });
 
