@@ -161,6 +161,7 @@ const RELEASE_COLUMNS: Readonly<Record<number, string>> = {
   5: "trend ids",
   6: "trend scores",
   7: "removals",
+  8: "kept",
 };
 
 function columnsContent(raw: Uint8Array): FrameContent {

@@ -71,6 +71,7 @@ describe("frame decode: golden frames", () => {
     const columns = JSON.parse((await decode(file, "--json")).stdout).content.columns;
     expect(columns.dim).toBe(8);
     expect(columns.removals).toHaveLength(1);
+    for (const name of Object.keys(columns)) expect(name).toMatch(/^[a-z ]+$/);
     const base = ["--base", `${GOLDEN}snapshot-stored.bin`];
     const { content } = JSON.parse((await decode(file, "--json", "--vectors", ...base)).stdout);
     const { patterns } = story("release-delta-stored").expected.release;
