@@ -31,7 +31,7 @@ export interface ConnectorOptions {
   readonly clock: Clock;
   readonly openLink: OpenLink;
   readonly password: () => Promise<string | undefined>;
-  readonly link: Omit<LinkOptions, "url" | "password">;
+  readonly link: Omit<LinkOptions, "url" | "password" | "signal">;
 }
 
 /** How soon to look again when fail-back is due but the link is busy. */
@@ -48,7 +48,7 @@ export class Connector {
   #retry: Timer | null = null;
   #stable: Timer | null = null;
   #failBack: Timer | null = null;
-  #attempting: Promise<void> | null = null;
+  #attempt: AbortController | null = null;
 
   constructor(options: ConnectorOptions, handlers: ConnectorHandlers) {
     this.#options = options;
@@ -65,15 +65,15 @@ export class Connector {
     this.#plan();
   }
 
-  /** Ends the link and every timer; waits for an attempt under way. Idempotent. */
+  /** Ends the link, every timer and an attempt under way. Idempotent. */
   async stop(): Promise<void> {
     this.#running = false;
     this.#round += 1;
     this.#cancelTimers();
     const link = this.#link;
     this.#link = null;
+    this.#attempt?.abort();
     await link?.close();
-    await this.#attempting;
   }
 
   /** Gives up the current link as failed, for a reason the link itself cannot see. */
@@ -88,7 +88,7 @@ export class Connector {
     const { chooser, clock } = this.#options;
     const attempt = chooser.next(clock.monotonicMs());
     this.#retry = clock.after(attempt.delayMs, () => {
-      this.#attempting = this.#try(attempt);
+      void this.#try(attempt);
     });
   }
 
@@ -97,11 +97,14 @@ export class Connector {
     this.#round += 1;
     const round = this.#round;
     this.#index = index;
+    const attempt = new AbortController();
+    this.#attempt = attempt;
     this.#handlers.connecting(endpoint.url);
     try {
       const secret = await password();
+      attempt.signal.throwIfAborted();
       const link = await openLink(
-        { ...options, url: endpoint.url, password: secret },
+        { ...options, url: endpoint.url, password: secret, signal: attempt.signal },
         {
           message: (direction, payload) => this.#handlers.message(direction, payload),
           closed: (error) => {

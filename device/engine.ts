@@ -43,8 +43,6 @@ type Job =
     };
 type PutJob = Extract<Job, { kind: "put" }>;
 
-/** The log is compacted when it has doubled since the last time, but never below this. */
-const COMPACT_BYTES_MIN = 256 * 1024;
 const REPAIR_DELAY_MS = 5_000;
 
 export class Engine {
@@ -56,12 +54,14 @@ export class Engine {
   /** The log is behind the session: only a rewrite brings them together again. */
   #behind = false;
   #repair: Timer | null = null;
-  #compactAt = COMPACT_BYTES_MIN;
+  /** The log is rewritten when it grows past this: twice what it took after the last time. */
+  #compactAt: number;
   #caching: Promise<void> | null = null;
   #cacheNext: Held | null = null;
 
   constructor(options: EngineOptions) {
     this.#options = options;
+    this.#compactAt = options.storage.rewriteBytesMin;
   }
 
   /** Resolves when the session has dealt with `event` and everything that followed is done. */
@@ -94,7 +94,7 @@ export class Engine {
   async rewrite(): Promise<void> {
     const { session, storage } = this.#options;
     await storage.rewrite(session.snapshot().map(encodeRecord));
-    this.#compactAt = Math.max(COMPACT_BYTES_MIN, storage.bytes * 2);
+    this.#compactAt = Math.max(storage.rewriteBytesMin, storage.bytes * 2);
   }
 
   /** Marks the log as behind, when the first {@link rewrite} failed: the engine keeps trying. */
@@ -264,7 +264,7 @@ export class Engine {
       await this.rewrite();
     } catch (error) {
       // The old log is whole; try again when it has grown by as much again.
-      this.#compactAt = storage.bytes + COMPACT_BYTES_MIN;
+      this.#compactAt = storage.bytes + storage.rewriteBytesMin;
       this.#options.notify({ kind: "error", error: asWriteError(error) });
     }
   }

@@ -39,6 +39,8 @@ export interface LinkOptions {
   /** For CONNACK, and again for SUBACK. */
   readonly connectTimeoutMs: number;
   readonly clock: Clock;
+  /** Aborting ends an attempt to connect at once. */
+  readonly signal: AbortSignal;
 }
 
 export interface LinkHandlers {
@@ -71,11 +73,16 @@ const NOT_AUTHORIZED = 5;
 export const openMqttLink: OpenLink = async (options, handlers) => {
   const client = connect(options.url, clientOptions(options));
   const link = new MqttLink(client, options, handlers);
+  const onAbort = () => client.end(true);
+  options.signal.addEventListener("abort", onAbort, { once: true });
   try {
     await link.opened();
+    options.signal.throwIfAborted();
   } catch (error) {
     link.abort();
     throw error;
+  } finally {
+    options.signal.removeEventListener("abort", onAbort);
   }
   return link;
 };

@@ -16,7 +16,7 @@ export const FILE_HEADER: Uint8Array = new TextEncoder().encode("OMGLOG1\n");
 export const RECORD_HEADER_BYTES = 12;
 const RECORD_MAGIC = 0x5243_4552;
 /** No record is larger; a length beyond it is garbage, not a record to wait for. */
-export const RECORD_BYTES_MAX = 64 * 1024 * 1024;
+const RECORD_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The file bytes of `records`, back to back. */
 export function frameRecords(records: readonly Uint8Array[]): Uint8Array {

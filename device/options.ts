@@ -91,8 +91,8 @@ export interface ResolvedOptions
   readonly zstd: Zstd | undefined;
 }
 
-export const SYNC_INTERVAL_S_MIN = 300;
-export const SYNC_INTERVAL_S_MAX = 900;
+const SYNC_INTERVAL_S_MIN = 300;
+const SYNC_INTERVAL_S_MAX = 900;
 const PROTOCOLS = ["mqtt:", "mqtts:", "ws:", "wss:"];
 /** A frame must hold one embedding of any codec with its id and header. */
 const BUDGET_BYTES_BESIDE_EMBEDDING = 256;

@@ -22,7 +22,7 @@ import type { Uplink } from "./session-uplink.ts";
  * New epochs leave a random gap: a wiped device whose old deltas still wait in
  * a queue must not reuse an epoch that those deltas will claim later.
  */
-export const EPOCH_GAP_MAX = 2 ** 24;
+const EPOCH_GAP_MAX = 2 ** 24;
 /** Pulls without any answer before an endpoint counts as unable to serve a device without memory. */
 const UNANSWERED_PULLS_MAX = 3;
 

@@ -111,11 +111,7 @@ function saysEmbedding(state: OutboxState, item: QueuedItem): boolean {
 }
 
 /** How the embedding of a queued value is best said, given what the server surely holds. */
-export function embeddingOf(
-  state: OutboxState,
-  item: QueuedItem,
-  value: PatternValue,
-): UpsertEmbedding {
+function embeddingOf(state: OutboxState, item: QueuedItem, value: PatternValue): UpsertEmbedding {
   const { target } = value;
   const shadow = state.shadows.get(item.id);
   // After a refusal the register is unknown, whatever the watermark says.

@@ -115,7 +115,7 @@ export function itemBytes(item: {
   return item.id.length + 32 + (item.value === null ? 0 : item.value.target.byteLength);
 }
 
-export function frameBytes(sent: SentFrame): number {
+function frameBytes(sent: SentFrame): number {
   return sent.frame.byteLength + 32;
 }
 

@@ -40,6 +40,8 @@ interface Waiting {
 }
 
 export class FileStorage implements OutboxStorage {
+  /** Few rewrites spare the flash memory of a TV. */
+  readonly rewriteBytesMin = 256 * 1024;
   readonly #directory: string;
   readonly #files: FileOperations;
   #unlock: (() => Promise<void>) | null = null;

@@ -30,6 +30,8 @@ export interface OutboxStorage {
   rewrite(records: readonly Uint8Array[]): Promise<void>;
   /** Bytes of the log. */
   readonly bytes: number;
+  /** A log smaller than this is not worth a rewrite; above, it is rewritten when it has doubled. */
+  readonly rewriteBytesMin: number;
   /** The cached release, or null. Any bytes may come back: the reader verifies. */
   readRelease(): Promise<Uint8Array | null>;
   /** Replaces the cached release atomically. */
@@ -40,6 +42,8 @@ export interface OutboxStorage {
 
 /** A storage in memory: survives `close` and `open` of the same object, not the process. */
 export class MemoryStorage implements OutboxStorage {
+  /** Small, because a simulated fleet keeps thousands of these in one process. */
+  readonly rewriteBytesMin = 16 * 1024;
   #records: Uint8Array[] = [];
   #release: Uint8Array | null = null;
   #bytes = 0;

@@ -74,7 +74,10 @@ export class SyncClient {
    * `InvalidConfigError` when it belongs to another device.
    */
   start(): Promise<void> {
-    this.#starting ??= this.#start();
+    this.#starting ??= this.#start().catch((error: unknown) => {
+      this.#starting = null; // Another try may find the directory free.
+      throw error;
+    });
     return this.#starting;
   }
 

@@ -179,6 +179,38 @@ describe("session: any interleaving of puts, cuts, crashes, losses and late fram
     );
   });
 
+  it("P3: in an outbox too small for it all, what does not arrive was reported as lost", () => {
+    fc.assert(
+      fc.property(
+        fc.integer(),
+        fc.array(step, { minLength: 20, maxLength: 120 }),
+        (seed, steps) => {
+          const world = new World({ seed, budgetBytes: 264, outboxBytesMax: 400 });
+          const said: Said = new Map();
+          const saidAt = new Map<string, number>();
+          for (const action of steps) {
+            if (action.do === "put" || action.do === "remove") {
+              saidAt.set(`p${action.id}`, world.notices.length);
+            }
+            act(world, said, action);
+            expectBeliefs(world);
+          }
+          world.heal();
+          for (const [id, at] of saidAt) {
+            const lost = world.notices.slice(at).some((notice) => {
+              return notice.kind === "lost" && notice.items.some((item) => item.id === id);
+            });
+            if (lost) said.delete(id);
+          }
+          expectArrived(world, said);
+          expect(world.server.altered).toBe(0);
+          expect(world.server.problems).toEqual([]);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
   it("P6: the same when the server loses registers: refusals heal it", () => {
     const steps = fc.array(
       fc.oneof({ weight: 12, arbitrary: step }, { weight: 1, arbitrary: forget }),
