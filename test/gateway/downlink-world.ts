@@ -213,7 +213,8 @@ async function startBroker(downlink: Downlink): Promise<Aedes> {
     authorizeSubscribe(client, subscription, done) {
       const key = parseDeviceName(client.id);
       const own = [topicOf(key, "down"), topicOf(key, "err")].includes(subscription.topic);
-      done(null, own ? subscription : null);
+      // A stricter ACL than the real one, for a device whose own topics are refused.
+      done(null, own && key.device !== "banned" ? subscription : null);
     },
     authorizePublish(client, packet, done) {
       if (client !== null) {

@@ -181,6 +181,16 @@ describe("who gets what", () => {
     expect(device.received).toEqual([]);
   });
 
+  test("a device whose own topic is refused gets nothing", async () => {
+    world = await startWorld();
+    const device = await world.device("banned");
+    expect(await device.subscribe(device.topic("down"))).toEqual([128]);
+    await device.pull(0);
+    await device.ping();
+    expect(device.received).toEqual([]);
+    expect(world.source.viewCalls).toEqual([]);
+  });
+
   test("a device that does not subscribe gets nothing, and one that unsubscribes gets no more", async () => {
     world = await startWorld();
     const silent = await world.device("silent");
