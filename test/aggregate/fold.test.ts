@@ -1,0 +1,205 @@
+import { describe, expect, it } from "vitest";
+import type { LiveRegister } from "../../src/aggregate/register.ts";
+import {
+  absolute,
+  deltaFrame,
+  FoldBench,
+  foldable,
+  kept,
+  keyOf,
+  NOW_MS,
+  POLICY,
+  queued,
+  vectorOf,
+} from "./frames.ts";
+
+const TV = keyOf("tv-1");
+const BUCKET = Math.floor(NOW_MS / POLICY.bucketMs);
+
+function row(bench: FoldBench, pattern: string, bucket = BUCKET) {
+  return bench.sums.tenants.get(TV.tenant)?.get(pattern)?.get(bucket) ?? null;
+}
+
+describe("fold", () => {
+  it("a newer value replaces the older one instead of counting twice", () => {
+    const bench = new FoldBench();
+    bench.send(TV, { seq: 1, upserts: [absolute("a", 1, { weight: 10 })] });
+    bench.send(TV, { seq: 2, upserts: [absolute("a", 2, { weight: 7 })] });
+    expect(row(bench, "a")).toMatchObject({ devices: 1, weight: 7, samples: 12, success: 5_600 });
+    expect(bench.device(TV).cursor).toMatchObject({ patterns: 1 });
+  });
+
+  it("a late older delta still counts for the patterns that no newer one touched", () => {
+    const bench = new FoldBench();
+    bench.send(TV, { seq: 2, upserts: [absolute("b", 2, { weight: 2 })] });
+    bench.send(TV, {
+      seq: 1,
+      upserts: [absolute("a", 1, { weight: 1 }), absolute("b", 3, { weight: 9 })],
+    });
+    expect(row(bench, "a")?.weight).toBe(1);
+    expect(row(bench, "b")?.weight).toBe(2);
+  });
+
+  it("a removal is not undone by an older delta that arrives after it", () => {
+    const bench = new FoldBench();
+    bench.send(TV, { seq: 1, upserts: [absolute("a", 1)] });
+    bench.send(TV, { seq: 3, removals: ["a", "never-there"] });
+    bench.send(TV, { seq: 2, upserts: [absolute("a", 2), absolute("never-there", 3)] });
+    expect(bench.sums.tenants.size).toBe(0);
+    expect(bench.device(TV).registers.get("a")).toMatchObject({ kind: "tombstone", seq: 3 });
+    expect(bench.device(TV).cursor?.patterns).toBe(0);
+  });
+
+  it("new numbers for a kept vector move its contribution to the present bucket", () => {
+    const bench = new FoldBench();
+    const day = POLICY.bucketMs;
+    bench.send(TV, { seq: 1, upserts: [absolute("a", 1)] }, NOW_MS);
+    bench.send(TV, { seq: 2, upserts: [kept("a", 1, 33)] }, NOW_MS + day);
+    expect(row(bench, "a")).toBeNull();
+    expect(row(bench, "a", BUCKET + 1)).toMatchObject({ weight: 33, devices: 1 });
+    const first = bench.device(TV).registers.get("a") as LiveRegister;
+    expect(first).toMatchObject({ kind: "live", seq: 2, weight: 33 });
+  });
+
+  it("P6: a difference is added to exactly the register it names", () => {
+    const bench = new FoldBench();
+    bench.send(TV, { seq: 1, upserts: [absolute("a", 1)] });
+    const reference = (bench.device(TV).registers.get("a") as LiveRegister).vector;
+    const embedding = {
+      mode: "difference" as const,
+      target: vectorOf(2),
+      reference,
+      referenceSeq: 1,
+    };
+    bench.send(TV, { seq: 2, upserts: [absolute("a", 1, { embedding })] });
+    const { vector } = bench.device(TV).registers.get("a") as LiveRegister;
+    const errorMax = Math.max(
+      ...vector.map((value, at) => Math.abs(value - (embedding.target[at] ?? 0))),
+    );
+    expect(errorMax).toBeLessThanOrEqual(130);
+  });
+
+  it("two deltas of one device in one batch meet in the draft, in either order", () => {
+    const first = deltaFrame({ seq: 1, upserts: [absolute("a", 1)] });
+    const second = deltaFrame({ seq: 2, upserts: [kept("a", 1, 77)] });
+    for (const frames of [
+      [first, second],
+      [second, first],
+    ]) {
+      const bench = new FoldBench();
+      const { outcomes } = bench.fold(frames.map((frame) => foldable(queued(TV, frame))));
+      expect(outcomes.map((outcome) => outcome.kind)).toEqual(["applied", "applied"]);
+      expect(row(bench, "a")).toMatchObject({ weight: 77, devices: 1 });
+    }
+  });
+
+  it("a long chain that arrives backwards is folded in one batch", () => {
+    const bench = new FoldBench();
+    const frames = [deltaFrame({ seq: 1, upserts: [absolute("a", 1)] })];
+    for (let seq = 2; seq <= 200; seq += 1) {
+      frames.push(deltaFrame({ seq, upserts: [kept("a", seq - 1, seq)] }));
+    }
+    const { outcomes } = bench.fold(frames.reverse().map((frame) => foldable(queued(TV, frame))));
+    expect(outcomes.every((outcome) => outcome.kind === "applied")).toBe(true);
+    expect(row(bench, "a")?.weight).toBe(200);
+  });
+
+  it("a delta waits for the one it refers to and changes nothing meanwhile", () => {
+    const bench = new FoldBench();
+    const { outcomes, commit } = bench.send(TV, { seq: 2, upserts: [kept("a", 1)] });
+    expect(outcomes).toEqual([{ kind: "deferred", referenceSeq: 1 }]);
+    expect(commit).toMatchObject({ sums: [], devices: [], deadLetters: [] });
+  });
+
+  it("when the wait is over the delta is refused, and what waits for it in turn follows", () => {
+    const bench = new FoldBench();
+    const entries = [
+      foldable(queued(TV, deltaFrame({ seq: 3, upserts: [kept("a", 2)] }))),
+      foldable(queued(TV, deltaFrame({ seq: 2, upserts: [kept("a", 1)] })), true),
+    ];
+    const { outcomes, commit } = bench.fold(entries);
+    expect(outcomes).toEqual([
+      { kind: "dead-lettered", reason: "reference.missing" },
+      { kind: "dead-lettered", reason: "reference.missing" },
+    ]);
+    expect(commit.stats).toEqual({ applied: 0, duplicates: 0, deadLettered: 2 });
+    // The positions are consumed: the device is told, and a resend is a duplicate.
+    expect(bench.device(TV).cursor?.problems.map((problem) => problem.position?.seq)).toEqual([
+      2, 3,
+    ]);
+    expect(bench.fold(entries).outcomes.map((outcome) => outcome.kind)).toEqual([
+      "duplicate",
+      "duplicate",
+    ]);
+  });
+
+  it("P2: one poisoned frame among a hundred costs only itself", () => {
+    const bench = new FoldBench();
+    const entries = Array.from({ length: 100 }, (_, index) => {
+      const key = keyOf(`tv-${index}`);
+      const frame = deltaFrame({ seq: 1, upserts: [absolute("a", index + 1)] });
+      return foldable(queued(key, index === 42 ? frame.slice(0, frame.length - 3) : frame));
+    });
+    const { commit, outcomes } = bench.fold(entries);
+    expect(commit.stats).toEqual({ applied: 99, duplicates: 0, deadLettered: 1 });
+    expect(outcomes[42]?.kind).toBe("dead-lettered");
+    expect(row(bench, "a")?.devices).toBe(99);
+  });
+
+  it("the base is that of the newest delta, whatever arrives later", () => {
+    const bench = new FoldBench();
+    bench.send(TV, { seq: 2, base: 9, upserts: [absolute("a", 1)] });
+    bench.send(TV, { seq: 1, base: 4, upserts: [absolute("b", 1)] });
+    expect(bench.device(TV).cursor?.base).toBe(9);
+    bench.send(TV, { epoch: 2, seq: 1, base: 0, upserts: [absolute("a", 1)] });
+    expect(bench.device(TV).cursor?.base).toBe(0);
+  });
+
+  it("an older incarnation's late delta loses to the newer one's registers", () => {
+    const bench = new FoldBench();
+    bench.send(TV, { epoch: 8, seq: 1, upserts: [absolute("a", 1, { weight: 8 })] });
+    bench.send(TV, {
+      epoch: 7,
+      seq: 5,
+      upserts: [absolute("a", 2, { weight: 7 }), absolute("b", 3, { weight: 7 })],
+    });
+    expect(row(bench, "a")?.weight).toBe(8);
+    expect(row(bench, "b")?.weight).toBe(7);
+  });
+
+  it("P8: tombstones are bounded by count and by age", () => {
+    const bench = new FoldBench({ deviceTombstonesMax: 3 });
+    for (let seq = 1; seq <= 6; seq += 1) bench.send(TV, { seq, removals: [`p${seq}`] });
+    const kindOf = (id: string) => bench.device(TV).registers.get(id)?.kind ?? null;
+    expect(["p1", "p2", "p3", "p4", "p5", "p6"].map(kindOf)).toEqual([
+      null,
+      null,
+      null,
+      "tombstone",
+      "tombstone",
+      "tombstone",
+    ]);
+    const later = NOW_MS + POLICY.bucketsKept * POLICY.bucketMs;
+    const { commit } = bench.send(TV, { seq: 7, removals: ["p7"] }, later);
+    expect(
+      [...(commit.devices[0]?.registers ?? [])].map(([id, blob]) => [id, blob === null]),
+    ).toEqual(
+      expect.arrayContaining([
+        ["p4", true],
+        ["p7", false],
+      ]),
+    );
+  });
+
+  it("a replay of the same entries makes the same dead letter id", () => {
+    const garbage = foldable(queued(TV, Uint8Array.of(1, 2, 3)));
+    const first = new FoldBench().fold([garbage]).commit.deadLetters[0];
+    const again = new FoldBench().fold([garbage]).commit.deadLetters[0];
+    expect(first?.id).toBe(again?.id);
+    expect(first?.id).toMatch(/^[\x21-\x7e]{1,128}$/);
+    const longest = keyOf("d".repeat(64), "t".repeat(64));
+    const far = deltaFrame({ epoch: 2 ** 48 - 1, seq: 2 ** 48 - 1, upserts: [absolute("a", 1)] });
+    const buried = new FoldBench().fold([foldable(queued(longest, far))]).commit.deadLetters[0];
+    expect(buried?.id).toMatch(/^[\x21-\x7e]{1,128}$/);
+  });
+});
