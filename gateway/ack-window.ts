@@ -7,8 +7,10 @@
  *
  * P1 and [MQTT-4.6.0-2]: a delta's PUBACK leaves only after its own add is
  * durable and after the PUBACKs of all deltas that arrived before it. A delta
- * that cannot be in flight yet waits, and with it the broker's reading of the
- * socket; pings among the packets already read are still answered.
+ * that cannot be in flight yet waits, and from then on the socket is not read;
+ * pings among the packets already read are still answered. The broker's own
+ * backpressure would not do: aedes reads on at every `readable` event, however
+ * many of its hooks are unanswered (test/gateway/uplink/aedes-contract.test.ts).
  * @module
  */
 import { assert } from "../src/core/index.ts";
@@ -80,6 +82,10 @@ export interface AckWindowOptions {
   readonly budget: ByteBudget;
   /** Writes PUBACK packets, several at once where several are due. */
   readonly send: (pubacks: Buffer) => void;
+  /** The first delta has to wait: read no more of this client … */
+  readonly pause: () => void;
+  /** … until none waits any more. */
+  readonly resume: () => void;
 }
 
 interface Waiting {
@@ -93,6 +99,7 @@ export class AckWindow {
   readonly #inFlight: AckSlot[] = [];
   readonly #waiting: Waiting[] = [];
   readonly #idle: (() => void)[] = [];
+  #paused = false;
   #flushing = false;
   #closed = false;
 
@@ -122,6 +129,20 @@ export class AckWindow {
 
   /** Begins as many waiting deltas as there is room for. Called by the budget when bytes come back. */
   advance(): void {
+    this.#beginWaiting();
+    this.#steer();
+  }
+
+  /** Tells the reader about the turn from none waiting to some, and back. */
+  #steer(): void {
+    const wanted = this.#waiting.length > 0;
+    if (this.#closed || wanted === this.#paused) return;
+    this.#paused = wanted;
+    if (wanted) this.#options.pause();
+    else this.#options.resume();
+  }
+
+  #beginWaiting(): void {
     const { inFlightCountMax, budget } = this.#options;
     for (;;) {
       const next = this.#waiting[0];

@@ -294,9 +294,11 @@ export class Broker {
     if (identity === null || this.#live.get(identity.name) !== connection) return;
     const session = { name: identity.name, key: identity.key, client };
     connection.session = session;
-    connection.uplink = this.#options.ingest.open(session, identity.topics, (error) =>
-      this.#close(connection, error.reason),
-    );
+    connection.uplink = this.#options.ingest.open(session, identity.topics, {
+      pause: () => connection.guard.pause(),
+      resume: () => connection.guard.resume(),
+      close: (error) => this.#close(connection, error.reason),
+    });
     this.#connects.add(1, { reason: "accepted" });
     this.#options.log.debug("gateway.session.opened", { ...identity.key });
     arrival.onAccepted();

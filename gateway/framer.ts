@@ -72,6 +72,11 @@ export class PacketFramer {
     }
   }
 
+  /** The CONNECT has passed and is not accepted yet: bytes pushed now can only be kept. */
+  get waiting(): boolean {
+    return this.#phase === "waiting";
+  }
+
   /** Whole packets for one turn, at most `PACKETS_PER_TURN_MAX` of them; `null` when there are none. */
   take(): Buffer | null {
     return this.#ready.shift() ?? null;

@@ -28,7 +28,10 @@ export interface Guard {
   readonly stream: Duplex;
   /** After CONNACK 0: packets behind the CONNECT may pass. */
   open(): void;
-  /** No further packet passes; what the broker writes still leaves. */
+  /** No packet passes and the socket is not read until `resume`; what the broker writes still leaves. */
+  pause(): void;
+  resume(): void;
+  /** Like `pause`, for good. */
   hold(): void;
 }
 
@@ -36,11 +39,12 @@ export interface Guard {
 export function guard(socket: Duplex, options: GuardOptions): Guard {
   const framer = new PacketFramer();
   let wanted = false;
+  let paused = false;
   let held = false;
   let ended = false;
 
   function advance(): void {
-    while (wanted && !held) {
+    while (wanted && !held && !paused) {
       const packets = framer.take();
       if (packets === null) break;
       wanted = stream.push(packets);
@@ -48,7 +52,7 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
     if (ended && wanted) {
       ended = false;
       stream.push(null);
-    } else if (wanted && !held) {
+    } else if (wanted && !held && !paused && !framer.waiting) {
       socket.resume();
     } else {
       socket.pause();
@@ -118,6 +122,14 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
   return {
     stream,
     open: () => checked(() => framer.open()),
+    pause() {
+      paused = true;
+      socket.pause();
+    },
+    resume() {
+      paused = false;
+      if (!stream.destroyed) advance();
+    },
     hold() {
       held = true;
       socket.pause();

@@ -7,8 +7,8 @@
  * kills; none when fed from here). The seam: in `authorizePublish` take the
  * packet, turn its `qos` to 0 so that aedes neither acknowledges nor stores it,
  * and call back at once, so that pings behind it are answered; write the
- * PUBACK ourselves when the add is durable (P1). The callback is held only
- * while the client's window, or the memory of all clients, is full.
+ * PUBACK ourselves when the add is durable (P1). While the client's window, or
+ * the memory of all clients, is full, callbacks are held and the socket rests.
  *
  * A frame's header is read to tell deltas from pulls; its body is not touched
  * here. A frame that cannot be read is queued like any other: the aggregator
@@ -43,8 +43,16 @@ export interface Uplink {
   readonly topics: DeviceTopics;
   readonly shard: number;
   readonly window: AckWindow;
-  /** Closes the socket without another PUBACK. Idempotent. */
-  readonly close: (error: OmegaError) => void;
+  readonly socket: UplinkSocket;
+}
+
+/** What an uplink may do to its connection. */
+export interface UplinkSocket {
+  /** Stops and starts the reading of packets. */
+  pause(): void;
+  resume(): void;
+  /** Closes it without another PUBACK. Idempotent. */
+  close(error: OmegaError): void;
 }
 
 export interface IngestOptions {
@@ -83,8 +91,8 @@ export class Ingest {
     return (this.#budget.used / this.#budget.bytesMax) * 10;
   }
 
-  /** The uplink of an accepted client. `socket` takes PUBACKs; `close` ends it. */
-  open(client: GatewayClient, topics: DeviceTopics, close: (error: OmegaError) => void): Uplink {
+  /** The uplink of an accepted client. */
+  open(client: GatewayClient, topics: DeviceTopics, socket: UplinkSocket): Uplink {
     const { limits, shards } = this.#options;
     const { conn } = client.client;
     const send = (pubacks: Buffer) => {
@@ -92,11 +100,19 @@ export class Ingest {
       conn.write(pubacks);
       // P8: a device that publishes and never reads would pile its PUBACKs up here.
       if (conn.writableLength > limits.unreadBytesMax) {
-        close(new ProtocolError("client.unread", "the device does not read its acknowledgements"));
+        socket.close(
+          new ProtocolError("client.unread", "the device does not read its acknowledgements"),
+        );
       }
     };
-    const window = new AckWindow({ ...limits, budget: this.#budget, send });
-    return { client, topics, shard: shardOf(client.key, shards), window, close };
+    const window = new AckWindow({
+      ...limits,
+      budget: this.#budget,
+      send,
+      pause: () => socket.pause(),
+      resume: () => socket.resume(),
+    });
+    return { client, topics, shard: shardOf(client.key, shards), window, socket };
   }
 
   /**
@@ -149,7 +165,7 @@ export class Ingest {
           window.settle(slot);
         } else {
           window.abandon(slot);
-          uplink.close(error);
+          uplink.socket.close(error);
         }
         this.#inFlightBytes.set(this.#budget.used);
       },

@@ -2,12 +2,13 @@
  * A real gateway on loopback ports, with a producer and a source that a test can hold back.
  * @module
  */
+
+import type { DownlinkSource } from "../../../gateway/index.ts";
+import { Gateway, type GatewayOptions } from "../../../gateway/index.ts";
 import type { DeviceKey } from "../../../src/core/index.ts";
 import { createMetrics, type Metrics } from "../../../src/observe/index.ts";
 import type { QueueEntry } from "../../../src/queue/index.ts";
 import { emptyLadder, loadZstd } from "../../../src/wire/index.ts";
-import type { DownlinkSource } from "../../../gateway/index.ts";
-import { Gateway, type GatewayOptions } from "../../../gateway/index.ts";
 
 /** One `add` that waits for the test's decision. */
 export interface HeldAdd {

@@ -28,6 +28,7 @@ export class RawClient {
   readonly bytes: Buffer[] = [];
   /** Resolves when the stream is closed, by whichever side. */
   readonly closed: Promise<void>;
+  readonly #counts = new Map<string, number>();
   #isClosed = false;
   readonly #waiting: { check: () => boolean; settle: () => void }[] = [];
 
@@ -36,6 +37,7 @@ export class RawClient {
     const parsing = parser({ protocolVersion: 4 });
     parsing.on("packet", (packet) => {
       this.heard.push(packet);
+      this.#counts.set(packet.cmd, this.count(packet.cmd) + 1);
       this.#look();
     });
     parsing.on("error", () => {});
@@ -82,9 +84,13 @@ export class RawClient {
     return this.heard.filter((packet) => packet.cmd === cmd);
   }
 
+  count(cmd: Packet["cmd"]): number {
+    return this.#counts.get(cmd) ?? 0;
+  }
+
   /** Waits for the `count`-th packet of a kind. */
   async next(cmd: Packet["cmd"], count = 1): Promise<Packet> {
-    await this.until(() => this.all(cmd).length >= count, `${count} × ${cmd}`);
+    await this.until(() => this.count(cmd) >= count, `${count} × ${cmd}`);
     return this.all(cmd)[count - 1] as Packet;
   }
 
