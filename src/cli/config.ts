@@ -22,10 +22,10 @@ import type { CliContext } from "./output.ts";
 export type { FlagSetting } from "./config/flags.ts";
 export type { LoadedConfig } from "./config/merge.ts";
 export type { Config } from "./config/schema.ts";
-export { redactUrl, Secret } from "./config/secret.ts";
+export { Secret } from "./config/secret.ts";
 
 /** Read when it exists and neither `--config` nor `OMEGA_CONFIG` names another. */
-export const DEFAULT_CONFIG_FILE = "omega.yaml";
+const DEFAULT_CONFIG_FILE = "omega.yaml";
 const SECRET_BYTES_MAX = 64 * 1024;
 
 /** What {@link addConfigOptions} puts into a command's options. */

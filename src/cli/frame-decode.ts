@@ -37,7 +37,7 @@ export interface FrameDescription {
   readonly fault: OmegaError | null;
 }
 
-export type FrameContent =
+type FrameContent =
   | {
       readonly dim: number;
       readonly upserts: readonly Entry[];

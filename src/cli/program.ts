@@ -6,14 +6,24 @@
  * @module
  */
 import { Command } from "commander";
+import { register as registerAggregator } from "./aggregator-command.ts";
 import { register as registerConfig } from "./config-command.ts";
+import { register as registerDemo } from "./demo-command.ts";
+import { register as registerDevice } from "./device-command.ts";
 import { reportError } from "./exit.ts";
 import { register as registerFrame } from "./frame-decode-command.ts";
+import { register as registerGateway } from "./gateway-command.ts";
 import type { CliContext } from "./output.ts";
+import { register as registerStart } from "./start-command.ts";
 import { register as registerToken } from "./token-command.ts";
 import { packageVersion } from "./version.ts";
 
 const COMMANDS: readonly ((program: Command, context: CliContext) => void)[] = [
+  registerDemo,
+  registerStart,
+  registerGateway,
+  registerAggregator,
+  registerDevice,
   registerToken,
   registerFrame,
   registerConfig,
@@ -30,7 +40,7 @@ export async function runProgram(args: readonly string[], context: CliContext): 
 }
 
 /** The whole command tree, silent about errors: {@link reportError} speaks once, for all of them. */
-export function createProgram(context: CliContext): Command {
+function createProgram(context: CliContext): Command {
   const program = new Command("omega-sync")
     .description("The sync layer between millions of TVs and the server that learns from them.")
     .version(packageVersion(), "--version", "print the version")

@@ -11,7 +11,7 @@ import { devicePassword } from "../../gateway/index.ts";
 import { type DeviceKey, deviceName, InvalidConfigError } from "../core/index.ts";
 
 /** RFC 7518 §3.2: an HS256 key has at least the 32 bytes of the hash. */
-export const SECRET_BYTES_MIN = 32;
+const SECRET_BYTES_MIN = 32;
 
 export interface Credentials {
   readonly mode: "jwt" | "password";

@@ -14,7 +14,7 @@ import type { FieldMeta } from "./setting.ts";
 
 export const ENV_PREFIX = "OMEGA_";
 
-export type FieldKind = "number" | "boolean" | "string";
+type FieldKind = "number" | "boolean" | "string";
 
 export interface Field extends FieldMeta {
   /** Dotted path; `*` stands for a tenant's id. */

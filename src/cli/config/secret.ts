@@ -8,7 +8,7 @@
  */
 import { inspect } from "node:util";
 
-export const REDACTED = "[redacted]";
+const REDACTED = "[redacted]";
 
 export class Secret {
   readonly #value: string;

@@ -24,7 +24,7 @@ export function editDistance(a: string, b: string): number {
  * meant. A right last word in the wrong place (`port` for `gateway.tcp.port`)
  * counts as near; among equals the first candidate wins.
  */
-export function nearest(name: string, candidates: readonly string[]): string | null {
+function nearest(name: string, candidates: readonly string[]): string | null {
   const asked = name.slice(0, 128);
   const distanceMax = Math.max(2, Math.floor(asked.length / 4));
   let best: { candidate: string; distance: number } | null = null;

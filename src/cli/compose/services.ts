@@ -1,0 +1,140 @@
+/**
+ * Configuration into services: each room's options filled in from one frozen object.
+ * @module
+ */
+import {
+  type AuthOptions,
+  Gateway,
+  type JwtKeySource,
+  type ListenersOptions,
+  type TlsFiles,
+} from "../../../gateway/index.ts";
+import { Aggregator, Releaser } from "../../aggregate/index.ts";
+import { assert, systemClock } from "../../core/index.ts";
+import type { Logger, Metrics } from "../../observe/index.ts";
+import type { Zstd } from "../../wire/index.ts";
+import type { Config } from "../config.ts";
+import type { OpenBackend } from "./backend.ts";
+import { downlinkSource } from "./downlink-source.ts";
+
+/** What every service needs. */
+export interface Parts {
+  readonly config: Config;
+  readonly backend: OpenBackend;
+  readonly zstd: Zstd;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Throws `InvalidConfigError` on what only the room itself can see, such as an unreadable key. */
+export async function createGateway(parts: Parts): Promise<Gateway> {
+  const { config, backend, zstd, log, metrics } = parts;
+  const { http, limits, drain, batch, fanoutPerS } = config.gateway;
+  const { connectsPerS, connectsBurst, ...rest } = limits;
+  return new Gateway({
+    listeners: listenersOf(config.gateway),
+    http: { host: http.host, port: http.port },
+    auth: authOf(config.gateway),
+    shards: config.shards,
+    producer: await backend.queue.producer(),
+    source: downlinkSource(backend.store, dimsOf(config), zstd),
+    limits: {
+      ...rest,
+      connects: { ratePerS: connectsPerS, burst: connectsBurst },
+      batchCountMax: batch.countMax,
+      batchBytesMax: batch.bytesMax,
+      batchLingerMs: batch.lingerMs,
+    },
+    downlinkLimits: { fanoutPerS },
+    drain,
+    log: log.child({ room: "gateway" }),
+    metrics,
+    clock: systemClock,
+  });
+}
+
+export function createAggregator({ config, backend, zstd, log, metrics }: Parts): Aggregator {
+  const { bucketMs, bucketsKept } = config.releaser;
+  return new Aggregator({
+    queue: backend.queue,
+    store: backend.store,
+    zstd,
+    policy: { dimOf: dimOf(config), bucketMs, bucketsKept },
+    settings: config.aggregator,
+    log: log.child({ room: "aggregate" }),
+    metrics,
+  });
+}
+
+/** Without `tenants`, it releases for every tenant of the configuration. */
+export function createReleaser(parts: Parts, tenants?: readonly string[]): Releaser {
+  const { config, backend, zstd, log, metrics } = parts;
+  const { cadenceMs, topK, minDevices, decayPerBucket, shrinkage } = config.releaser;
+  const { bucketMs, bucketsKept } = config.releaser;
+  return new Releaser({
+    store: backend.store,
+    zstd,
+    tenants: tenants ?? Object.keys(config.tenants),
+    dimOf: dimOf(config),
+    policy: {
+      ...{ patternsMax: topK, minDevices, decayPerBucket, shrinkage },
+      ...{ bucketMs, bucketsKept },
+    },
+    settings: { cadenceMs },
+    log: log.child({ room: "releaser" }),
+    metrics,
+  });
+}
+
+function dimsOf(config: Config): Record<string, number> {
+  return Object.fromEntries(Object.entries(config.tenants).map(([name, { dim }]) => [name, dim]));
+}
+
+/** Tenants nobody configured have the default dimension, so that a frame of theirs is judged, not fatal. */
+function dimOf(config: Config): (tenant: string) => number {
+  const dims = new Map(Object.entries(dimsOf(config)));
+  const fallback = Math.max(...dims.values());
+  return (tenant) => dims.get(tenant) ?? fallback;
+}
+
+function listenersOf({ tcp, tls, ws }: Config["gateway"]): ListenersOptions {
+  return {
+    ...(tcp.enabled ? { tcp: { host: tcp.host, port: tcp.port } } : {}),
+    ...(tls.enabled ? { tls: { host: tls.host, port: tls.port, ...filesOf(tls) } } : {}),
+    ...(ws.enabled ? { ws: wsOf(ws) } : {}),
+  };
+}
+
+function wsOf(ws: Config["gateway"]["ws"]): NonNullable<ListenersOptions["ws"]> {
+  const { host, port } = ws;
+  return ws.certFile === null ? { host, port } : { host, port, tls: filesOf(ws) };
+}
+
+interface FileNames {
+  readonly certFile: string | null;
+  readonly keyFile: string | null;
+  readonly caFile?: string | null;
+}
+
+function filesOf({ certFile, keyFile, caFile }: FileNames): TlsFiles {
+  assert(certFile !== null && keyFile !== null, "config/rules.ts wants both files");
+  return { certFile, keyFile, ...(caFile ? { caFile } : {}) };
+}
+
+function authOf({ auth }: Config["gateway"]): AuthOptions {
+  const { mode, audience, issuer } = auth;
+  if (mode === "none") return { mode };
+  if (mode === "password") return { mode, secret: secretOf(auth) };
+  return { mode, key: keyOf(auth), audience, ...(issuer === null ? {} : { issuer }) };
+}
+
+function keyOf(auth: Config["gateway"]["auth"]): JwtKeySource {
+  if (auth.jwksFile !== null) return { jwksFile: auth.jwksFile };
+  if (auth.jwksUrl !== null) return { jwksUrl: auth.jwksUrl };
+  return { secret: secretOf(auth) };
+}
+
+function secretOf({ secret }: Config["gateway"]["auth"]): string {
+  assert(secret !== null, "config/rules.ts wants a secret for this mode");
+  return secret.reveal();
+}

@@ -1,0 +1,41 @@
+/**
+ * A long-running command: starts its services, waits for a signal, drains, ends.
+ *
+ *   SIGTERM, SIGINT   drain and stop, exit 0; a second one ends at once, exit 1
+ * @module
+ */
+import { once } from "node:events";
+import { type Service, startAll, stopAll } from "../core/index.ts";
+import type { Logger } from "../observe/index.ts";
+
+const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+
+/**
+ * Resolves when the services have stopped after a signal; rejects when one does
+ * not start (those before it are stopped), does not stop, or when `broken` rejects.
+ */
+export async function runServices(
+  services: readonly Service[],
+  options: {
+    readonly log: Logger;
+    readonly onStarted: () => void;
+    /** Rejects when nothing can work any more. */
+    readonly broken?: Promise<never>;
+  },
+): Promise<void> {
+  await startAll(services);
+  options.onStarted();
+  const waiting = new AbortController();
+  try {
+    const signals = SIGNALS.map((name) => once(process, name, waiting).then(() => name));
+    const signal = await Promise.race([...signals, ...(options.broken ? [options.broken] : [])]);
+    options.log.info("draining", { signal });
+  } finally {
+    waiting.abort();
+    const impatient = () => process.exit(1);
+    for (const name of SIGNALS) process.once(name, impatient);
+    await stopAll(services);
+    for (const name of SIGNALS) process.removeListener(name, impatient);
+  }
+  options.log.info("stopped");
+}

@@ -1,0 +1,35 @@
+/**
+ * `omega-sync start`: gateway, aggregator and releaser in one process.
+ * @module
+ */
+import type { Command } from "commander";
+import { createAggregator, createGateway, createReleaser } from "./compose/services.ts";
+import type { CliContext } from "./output.ts";
+import { addBackendOptions, type ServeOptions, serve } from "./serve.ts";
+
+/** Adds `start` to `program`. */
+export function register(program: Command, context: CliContext): void {
+  addBackendOptions(program.command("start"))
+    .description("run everything in one process; with no backend named, nothing else is needed")
+    .option("--data-dir <dir>", "directory of the embedded database")
+    .option("--port <port>", "MQTT over TCP")
+    .option("--http-port <port>", "health and metrics")
+    .option("--json", "print one line of JSON on stdout when ready")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ omega-sync start
+  $ omega-sync start --data-dir /var/lib/omega-sync --port 1884
+  $ omega-sync start --redis redis://127.0.0.1:6379`,
+    )
+    .action((options: ServeOptions) =>
+      serve(context, options, "start", async (parts) => {
+        const gateway = await createGateway(parts);
+        return {
+          services: [createAggregator(parts), createReleaser(parts), gateway],
+          describe: () => ({ dataDir: parts.backend.database?.dir, ...gateway.addresses }),
+        };
+      }),
+    );
+}
