@@ -222,6 +222,39 @@ describe("session: sending", () => {
     expect(world.session.stats.resends).toBe(2);
   });
 
+  it("P3: a delta survives a crash between append and send, and one between send and PUBACK", () => {
+    const world = live();
+    world.disconnect(0);
+    world.put({ upserts: [pattern("a", 1)] });
+    world.crash(0);
+    expect(world.session.pending).toBe(1);
+    world.connect();
+    const sent = world.up.map(({ payload }) => payload);
+    expect(sent.length).toBe(1);
+    world.disconnect(0);
+    world.crash(0);
+    world.connect();
+    expect(world.up.map(({ payload }) => payload)).toEqual(sent);
+    world.settle();
+    expect(world.server.registers.has("a")).toBe(true);
+  });
+
+  it("P3: after media damage everything that survived is said again in a new epoch", () => {
+    const world = live();
+    world.put({ upserts: [pattern("a", 1)] });
+    world.settle();
+    world.put({ upserts: [pattern("b", 2)] });
+    const { epoch } = world.session;
+    world.crash(0, true);
+    world.connect();
+    world.settle();
+    world.push();
+    world.settle();
+    expect(world.session.epoch).toBeGreaterThan(epoch);
+    expect(world.session.pending).toBe(0);
+    expectBeliefs(world, 2);
+  });
+
   it("changes made offline coalesce per pattern, and the seqs have no gap", () => {
     const world = live();
     world.put({ upserts: [pattern("a", 1)] });

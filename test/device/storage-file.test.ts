@@ -239,41 +239,44 @@ describe("outbox file", () => {
 });
 
 describe("outbox file on a real full disk", () => {
-  it.runIf(process.getuid?.() === 0)("refuses, keeps what it promised, and recovers", async () => {
-    const small = join(dir.path, "small");
-    mkdirSync(small);
-    try {
-      execFileSync("/bin/mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", small], {
-        stdio: "pipe",
-      });
-    } catch {
-      return; // A container without the right to mount: the double above has to do.
-    }
-    try {
-      const storage = new FileStorage(join(small, "tv"));
-      await storage.open();
-      const stored: string[] = [];
-      const record = "x".repeat(6_000);
-      let refused = false;
-      for (let index = 0; index < 20 && !refused; index += 1) {
-        await storage.append([text(`${index}${record}`)], true).then(
-          () => stored.push(`${index}${record}`),
-          (error: unknown) => {
-            expect(error).toMatchObject({ reason: "outbox.write" });
-            refused = true;
-          },
-        );
+  it.runIf(process.getuid?.() === 0)(
+    "refuses, keeps what it promised, and recovers",
+    async (test) => {
+      const small = join(dir.path, "small");
+      mkdirSync(small);
+      try {
+        execFileSync("/bin/mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", small], {
+          stdio: "pipe",
+        });
+      } catch {
+        test.skip("may not mount here: the double above has to do");
       }
-      expect(refused).toBe(true);
-      await storage.append([text("small")], true);
-      await storage.close();
-      const again = new FileStorage(join(small, "tv"));
-      expect(texts((await again.open()).records)).toEqual([...stored, "small"]);
-      await again.close();
-    } finally {
-      execFileSync("/bin/umount", [small]);
-    }
-  });
+      try {
+        const storage = new FileStorage(join(small, "tv"));
+        await storage.open();
+        const stored: string[] = [];
+        const record = "x".repeat(6_000);
+        let refused = false;
+        for (let index = 0; index < 20 && !refused; index += 1) {
+          await storage.append([text(`${index}${record}`)], true).then(
+            () => stored.push(`${index}${record}`),
+            (error: unknown) => {
+              expect(error).toMatchObject({ reason: "outbox.write" });
+              refused = true;
+            },
+          );
+        }
+        expect(refused).toBe(true);
+        await storage.append([text("small")], true);
+        await storage.close();
+        const again = new FileStorage(join(small, "tv"));
+        expect(texts((await again.open()).records)).toEqual([...stored, "small"]);
+        await again.close();
+      } finally {
+        execFileSync("/bin/umount", [small]);
+      }
+    },
+  );
 });
 
 describe("data directory lock", () => {
