@@ -33,7 +33,7 @@ const decoder = new Decoder(decoderOptions);
 
 /** The one encoding of `value`. A number that is no safe integer is a bug of the caller. */
 export function encodeCbor(value: CborValue): Uint8Array {
-  const writer = new Writer();
+  writer.reset();
   writer.value(value);
   return writer.finish();
 }
@@ -56,6 +56,10 @@ export function decodeCbor(bytes: Uint8Array): CborValue {
 class Writer {
   #bytes = new Uint8Array(BUFFER_BYTES_START);
   #length = 0;
+
+  reset(): void {
+    this.#length = 0;
+  }
 
   finish(): Uint8Array {
     return this.#bytes.slice(0, this.#length);
@@ -84,11 +88,9 @@ class Writer {
 
   #map(map: CborMap): void {
     this.#head(MAJOR.map, map.size);
-    const entries = [...map].map(([key, value]) => ({ key: encodeCbor(key), value }));
-    entries.sort((a, b) => compareBytes(a.key, b.key));
-    for (const { key, value } of entries) {
-      this.#append(key);
-      this.value(value);
+    for (const key of [...map.keys()].sort(compareKeys)) {
+      this.value(key);
+      this.value(map.get(key) as CborValue);
     }
   }
 
@@ -143,12 +145,29 @@ function isArray(value: readonly CborValue[] | CborMap): value is readonly CborV
   return Array.isArray(value);
 }
 
-/** Bytewise lexicographic order (RFC 8949 §4.2.1). */
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
-  for (let index = 0; index < length; index += 1) {
-    const difference = (a[index] as number) - (b[index] as number);
+/** One writer for all calls: encoding is synchronous and `finish` copies. */
+const writer = new Writer();
+
+/**
+ * Bytewise lexicographic order of encoded keys (RFC 8949 §4.2.1), told from the keys themselves:
+ * 0, 1, 2…, then −1, −2…, then text, of which the head puts the shorter first.
+ */
+function compareKeys(a: CborKey, b: CborKey): number {
+  if (typeof a === "string" && typeof b === "string") return compareTexts(a, b);
+  if (typeof a === "string") return 1;
+  if (typeof b === "string") return -1;
+  if (a < 0 && b < 0) return b - a;
+  if (a < 0 || b < 0) return a < 0 ? 1 : -1;
+  return a - b;
+}
+
+function compareTexts(a: string, b: string): number {
+  const left = textEncoder.encode(a);
+  const right = textEncoder.encode(b);
+  if (left.length !== right.length) return left.length - right.length;
+  for (const [index, byte] of left.entries()) {
+    const difference = byte - (right[index] as number);
     if (difference !== 0) return difference;
   }
-  return a.length - b.length;
+  return 0;
 }
