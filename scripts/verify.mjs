@@ -23,6 +23,7 @@ const TOOLS = [
 ];
 /** Debian keeps servers outside the PATH of ordinary users. */
 const SERVER_DIRECTORIES = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
+const APT = "apt-get";
 const POLICY_FILE = "/usr/sbin/policy-rc.d";
 
 function isThere(tool) {
@@ -37,7 +38,7 @@ async function ensureTools() {
   const packages = TOOLS.filter((tool) => !isThere(tool)).map((tool) => tool.package);
   if (packages.length === 0) return;
   const isRoot = process.getuid?.() === 0;
-  if (!isRoot || spawnSync("apt-get", ["--version"], { stdio: "ignore" }).status !== 0) {
+  if (!isRoot || spawnSync(APT, ["--version"], { stdio: "ignore" }).status !== 0) {
     const line = `the tests need: sudo apt-get install -y ${packages.join(" ")}`;
     throw new prepare.Stop(line, prepare.EXIT_UNAVAILABLE);
   }
@@ -46,7 +47,7 @@ async function ensureTools() {
 
 async function aptInstall(packages) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  const apt = (...args) => prepare.run("apt-get", ["-q", ...args], { env });
+  const apt = (...args) => prepare.run(APT, ["-q", ...args], { env });
   await apt("update");
   const code = await withoutServices(() =>
     apt("install", "-y", "--no-install-recommends", ...packages),
