@@ -24,10 +24,11 @@ import {
 } from "../src/core/index.ts";
 import type { Logger, Metrics } from "../src/observe/index.ts";
 import { encodeRefusal } from "../src/wire/index.ts";
+import { type DownlinkLimits, downlinkLimits } from "./downlink-limits.ts";
 import { Due } from "./due.ts";
-import { Fanout, type FanoutLimits } from "./fanout.ts";
+import { Fanout } from "./fanout.ts";
 import { downParts, type HeldLadder, Ladders } from "./ladders.ts";
-import { type CutReason, Link, type LinkLimits } from "./link.ts";
+import { type CutReason, Link } from "./link.ts";
 import { createPacer } from "./pacer.ts";
 import { createPersistence, type GatewayPersistence, grantedQos, ownLine } from "./persistence.ts";
 import type { DeviceView, DownlinkSessions, DownlinkSource, GatewayClient } from "./ports.ts";
@@ -36,31 +37,7 @@ import { Roster } from "./roster.ts";
 import { Sessions } from "./sessions.ts";
 import { type Shipment, Subscriber } from "./subscriber.ts";
 
-export interface DownlinkLimits extends LinkLimits, FanoutLimits {
-  /** Devices per second that a release fan-out serves. */
-  readonly fanoutPerS: number;
-  /** How long the source may take for one answer. */
-  readonly sourceMsMax: number;
-  /** Round trips under way at once for devices that are due now. */
-  readonly parallelCountMax: number;
-  /** clean=0 sessions remembered, and for how long after their last use. */
-  readonly sessionCountMax: number;
-  readonly sessionTtlMs: number;
-}
-
-export const DEFAULT_DOWNLINK_LIMITS: DownlinkLimits = {
-  bufferBytesMax: 256 * 1024,
-  ackMsMax: 30_000,
-  chunkCount: 256,
-  jitterMsMax: 250,
-  pollMs: 5_000,
-  refreshMs: 300_000,
-  fanoutPerS: 5_000,
-  sourceMsMax: 5_000,
-  parallelCountMax: 4,
-  sessionCountMax: 50_000,
-  sessionTtlMs: 24 * 3_600_000,
-};
+export { DEFAULT_DOWNLINK_LIMITS, type DownlinkLimits } from "./downlink-limits.ts";
 
 const SOURCE_BACKOFF: BackoffPolicy = { delayMsBase: 200, delayMsMax: 10_000 };
 const NOTHING = new Uint8Array(0);
@@ -91,9 +68,10 @@ export class Downlink implements DownlinkSessions, Service {
   readonly #count: ReturnType<typeof instruments>;
   #unwatch: (() => Promise<void>) | null = null;
 
+  /** Throws `InvalidConfigError` when a limit is out of range. */
   constructor(options: DownlinkOptions) {
     const { source, clock, random, log } = options;
-    const limits = { ...DEFAULT_DOWNLINK_LIMITS, ...options.limits };
+    const limits = downlinkLimits(options.limits);
     this.#options = options;
     this.#limits = limits;
     this.#count = instruments(options.metrics);

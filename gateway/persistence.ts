@@ -22,11 +22,11 @@ import type { Sessions } from "./sessions.ts";
 import type { GrantedQos, Line } from "./subscriber.ts";
 
 /** What these methods read of an aedes client: `id` is `tenant/device`. */
-export interface StoredClient {
+interface StoredClient {
   readonly id: string;
 }
 
-export interface StoredSubscription {
+interface StoredSubscription {
   readonly topic: string;
   readonly qos: number;
 }

@@ -24,7 +24,7 @@ export type GrantedQos = 0 | 1;
 export type Grants = Partial<Record<Line, GrantedQos>>;
 
 /** A QoS 1 message that was sent and not acknowledged when the connection ended. */
-export interface Unacknowledged {
+interface Unacknowledged {
   readonly messageId: number;
   readonly retain: boolean;
   /** The version the lost frame was computed against; 0 on the err line. */

@@ -13,7 +13,7 @@ import pino from "pino";
 import { type Clock, systemClock } from "../core/index.ts";
 import { safeFields, safeText } from "./redact.ts";
 
-export type LogFields = Record<string, unknown>;
+type LogFields = Record<string, unknown>;
 
 export interface Logger {
   debug(event: string, fields?: LogFields): void;
@@ -24,10 +24,9 @@ export interface Logger {
   child(fields: LogFields): Logger;
 }
 
-export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
-export interface LoggerOptions {
+interface LoggerOptions {
   /** The least level that is written. */
   readonly level: LogLevel;
   /** Which part of the product speaks, for instance "gateway". */

@@ -17,7 +17,7 @@ import {
 } from "prom-client";
 import { assert } from "../core/index.ts";
 
-export type Labels = Record<string, string>;
+type Labels = Record<string, string>;
 
 export interface Counter {
   /** Adds `value` ≥ 0, default 1. */

@@ -11,7 +11,7 @@
  */
 import { OmegaError } from "../core/index.ts";
 
-export const REDACTED = "[redacted]";
+const REDACTED = "[redacted]";
 const SECRET_KEY =
   /secret|passw|passphrase|pwd|token|authorization|credential|cookie|jwt|(?:api|private|signing)[_-]?key/i;
 const URL_USERINFO = /([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi;
@@ -24,7 +24,7 @@ const ENTRIES_MAX = 64;
 const TEXT_CHARS_MAX = 2_048;
 
 /** True when a value under `key` must never be logged. */
-export function isSecretKey(key: string): boolean {
+function isSecretKey(key: string): boolean {
   return SECRET_KEY.test(key);
 }
 

@@ -37,7 +37,7 @@ import {
   topicOf,
 } from "../../src/wire/index.ts";
 
-export const zstd = await loadZstd();
+const zstd = await loadZstd();
 export const TENANT = "acme";
 export const keyOf = (device: string): DeviceKey => ({ tenant: TENANT, device });
 

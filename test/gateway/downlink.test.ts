@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { DEFAULT_DOWNLINK_LIMITS, downlinkLimits } from "../../gateway/downlink-limits.ts";
 import { waitFor } from "../support/wait.ts";
 import {
   headerOf,
@@ -408,4 +409,12 @@ describe("refusals", () => {
     await device.ping();
     expect(device.received).toEqual([]);
   });
+});
+
+test("limits that cannot be kept are all named at once", () => {
+  const wrong = { chunkCount: 0, ackMsMax: Number.NaN, pollMs: 2 ** 31, bufferBytesMax: 1_000 };
+  for (const name of Object.keys(wrong)) {
+    expect(() => downlinkLimits(wrong)).toThrow(`downlinkLimits.${name} must be`);
+  }
+  expect(downlinkLimits()).toEqual(DEFAULT_DOWNLINK_LIMITS);
 });
