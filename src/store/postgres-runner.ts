@@ -28,7 +28,6 @@ export class SqlRunner {
   readonly #pool: SqlPool;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  readonly #guarded = new WeakSet<SqlClient>();
 
   constructor(options: SqlRunnerOptions) {
     this.#pool = options.pool;
@@ -86,7 +85,7 @@ export class SqlRunner {
     const connecting = this.#pool.connect();
     try {
       const client = await this.#bounded(connecting);
-      this.#guard(client);
+      guard(client);
       return client;
     } catch (error) {
       connecting.then(
@@ -95,14 +94,6 @@ export class SqlRunner {
       );
       throw error;
     }
-  }
-
-  // pg emits "error" on a client in use whose connection breaks, and the process ends when nobody
-  // listens. The query that was under way rejects as well, and that is what we act on.
-  #guard(client: SqlClient): void {
-    if (this.#guarded.has(client)) return;
-    this.#guarded.add(client);
-    client.on("error", () => {});
   }
 
   /** Settles like `answer`, or with "store.timeout" when that takes too long; foreign errors become ours. */
@@ -115,6 +106,18 @@ export class SqlRunner {
         : unavailable(error);
     }
   }
+}
+
+const guarded = new WeakSet<SqlClient>();
+
+/**
+ * pg emits "error" on a client in use whose connection breaks, and the process ends
+ * when nobody listens. The query under way rejects too, and that is what we act on.
+ */
+function guard(client: SqlClient): void {
+  if (guarded.has(client)) return;
+  guarded.add(client);
+  client.on("error", () => {});
 }
 
 /** Whether the server itself said no (a five-character SQLSTATE), so that the connection still works. */

@@ -11,6 +11,7 @@
  *   dead letter = 1  id  tenant  device  flags(2 position)  [epoch seq]  reason  detail  receivedAtMs  frame
  * @module
  */
+import { assert, limits } from "../core/index.ts";
 import type { Position, Problem } from "../wire/index.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import {
@@ -26,6 +27,8 @@ const CURSOR_VERSION = 1;
 const DEAD_LETTER_VERSION = 1;
 const FLAG_DETAIL = 1;
 const FLAG_POSITION = 2;
+
+assert(CURSOR_AHEAD_BYTES * 8 === limits.DEDUP_WINDOW, "one bit per seq of the dedup window");
 
 /** Throws `SerializationError("record.integer")` on a number that is not 0 … 2^53 − 1. */
 export function encodeCursor(cursor: DeviceCursor): Uint8Array {

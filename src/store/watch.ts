@@ -66,12 +66,12 @@ export class Watch {
       remove();
       if (this.#listeners.size === 0) this.close();
     };
-    const running = this.#session;
-    const session = running ?? new Session(this.#options, this.#listeners);
-    this.#session = session;
+    const isFirst = this.#session === null;
+    this.#session ??= new Session(this.#options, this.#listeners);
+    const session = this.#session;
     try {
-      if (running === null) await session.open();
-      else await session.announce();
+      await session.opened;
+      if (!isFirst) await session.announce();
     } catch (error) {
       leave();
       throw error;
@@ -96,27 +96,13 @@ class Session {
   /** Rises whenever a link is given up, so that what an old one still says is ignored. */
   #generation = 0;
   #stopped = false;
+  /** Settles with the first attempt. */
+  readonly opened: Promise<void>;
 
   constructor(options: WatchOptions, listeners: Listeners) {
     this.#options = options;
     this.#listeners = listeners;
-  }
-
-  /** One attempt. */
-  async open(): Promise<void> {
-    const generation = this.#generation;
-    const link = await this.#options.source.open(
-      (event) => this.#listeners.dispatch(event),
-      () => this.#onLost(generation),
-    );
-    if (this.#stopped || generation !== this.#generation) {
-      link.close();
-      return;
-    }
-    this.#link = link;
-    await this.announce();
-    this.#attempt = 0;
-    this.#pingLater(link, generation);
+    this.opened = this.#open();
   }
 
   /** Tells the current versions; says nothing while the link is down, because its return will. */
@@ -130,6 +116,22 @@ class Session {
   stop(): void {
     this.#stopped = true;
     this.#drop();
+  }
+
+  async #open(): Promise<void> {
+    const generation = this.#generation;
+    const link = await this.#options.source.open(
+      (event) => this.#listeners.dispatch(event),
+      () => this.#onLost(generation),
+    );
+    if (this.#stopped || generation !== this.#generation) {
+      link.close();
+      return;
+    }
+    this.#link = link;
+    await this.announce();
+    this.#attempt = 0;
+    this.#pingLater(link, generation);
   }
 
   #drop(): void {
@@ -155,7 +157,7 @@ class Session {
 
   async #reopen(): Promise<void> {
     try {
-      await this.open();
+      await this.#open();
     } catch (error) {
       if (this.#stopped) return;
       this.#options.log.warn("store.watch.unavailable", { message: messageOf(error) });

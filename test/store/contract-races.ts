@@ -102,9 +102,11 @@ export function raceContract(bench: Bench, runs: number): void {
         await bench.wipe();
         const stores = [bench.store(), await bench.another(), await bench.another()];
         const done = new Map<number, string>();
-        const writers = stores.map((store, index) => new Writer(store, "abc"[index] ?? "", done));
+        const plans = [first, second, third];
         await Promise.all(
-          [first, second, third].map((each, index) => writers[index]?.play(["take", ...each])),
+          stores.map((store, index) =>
+            new Writer(store, "abc"[index] ?? "", done).play(["take", ...(plans[index] ?? [])]),
+          ),
         );
         const { sums, commitNumber } = await bench.store().loadShard(SHARD);
         const told = Buffer.from(sums[0]?.blob ?? []).toString();
