@@ -70,6 +70,8 @@ export class Subscriber {
   #held: number | null = null;
   #sentVersion = -1;
   #sentApplied: Position | null = null;
+  /** The newest view seen: two look-ups may cross, and a lagging replica may answer. */
+  #known: DeviceView | null = null;
   /** Names of the problems already sent; never more than one view holds. */
   #told: ReadonlySet<string> = new Set();
   #blocked = false;
@@ -150,7 +152,10 @@ export class Subscriber {
   }
 
   /** What to send, in this order, given what the server knows and the newest version there is. */
-  next(view: DeviceView, version: number): Shipment[] {
+  next(seen: DeviceView, version: number): Shipment[] {
+    // P6: watermark and refusals are one commit, so an older view is left out as a whole.
+    const view = this.#known !== null && isOlder(seen, this.#known) ? this.#known : seen;
+    this.#known = view;
     const shipments: Shipment[] = [];
     const untold = this.listens("err")
       ? view.problems.filter((problem) => !this.#told.has(nameOf(problem)))
@@ -196,7 +201,7 @@ export class Subscriber {
   #nextDown(view: DeviceView, version: number): Shipment | null {
     const state = this.#lines.down;
     if (state.qos === null) return null;
-    const applied = newerOf(view.applied, this.#sentApplied);
+    const { applied } = view;
     const changed = version > this.#sentVersion || !samePosition(applied, this.#sentApplied);
     if (!state.owed && !changed) return null;
     if (version < this.#sentVersion) return null; // P5: a ladder read from a lagging replica.
@@ -268,7 +273,8 @@ function samePosition(a: Position | null, b: Position | null): boolean {
   return a === b || (a !== null && b !== null && a.epoch === b.epoch && a.seq === b.seq);
 }
 
-function newerOf(a: Position | null, b: Position | null): Position | null {
-  if (a === null || b === null) return a ?? b;
-  return a.epoch > b.epoch || (a.epoch === b.epoch && a.seq >= b.seq) ? a : b;
+function isOlder(view: DeviceView, than: DeviceView): boolean {
+  const [a, b] = [view.applied, than.applied];
+  if (a === null || b === null) return a === null && b !== null;
+  return a.epoch < b.epoch || (a.epoch === b.epoch && a.seq < b.seq);
 }

@@ -162,7 +162,7 @@ describe("subscriber", () => {
         const drive = new Drive();
         for (const action of steps) drive.run(action);
       }),
-      { numRuns: 500 },
+      { numRuns: 1_000 },
     );
   });
 
@@ -180,7 +180,7 @@ describe("subscriber", () => {
         expect(drive.subscriber.next(drive.view, drive.version)).toEqual([]);
         expect(drive.subscriber.outstanding()).toEqual({});
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     );
   });
 
