@@ -29,7 +29,7 @@ export const BATCH_BYTES_MAX = 1024 * 1024;
 export const ENTRY_FRAME_BYTES_MAX = limits.PACKET_BYTES_MAX;
 
 /** Bytes that `entry` takes in a batch. */
-export function entryBytes(entry: QueueEntry): number {
+function entryBytes(entry: QueueEntry): number {
   return (
     ENTRY_FIXED_BYTES + entry.key.tenant.length + entry.key.device.length + entry.frame.byteLength
   );

@@ -11,11 +11,12 @@
  * @module
  */
 import type { Job, Queue, Worker, WorkerOptions } from "bullmq";
-import type { Clock, Random } from "../core/index.ts";
 import {
   assert,
+  type Clock,
   messageOf,
   OmegaError,
+  type Random,
   type Timer,
   TransportError,
   within,
@@ -54,12 +55,14 @@ export const DEFAULT_CONSUMER: ConsumerSettings = {
 const CLOSE_TIMEOUT_MS = 2_000;
 /** Failed jobs put back in one sweep. */
 const SWEEP_JOBS_MAX = 1_000;
+/** How soon a worker asks again after the backend was away; BullMQ's default is 15 s. */
+const BACKEND_RETRY_DELAY_MS = 1_000;
 
 /** What a backend makes for one consumer. */
-export interface ConsumerParts {
+interface ConsumerParts {
   readonly worker: Worker;
   readonly queue: Queue;
-  /** Drops the connections without asking the server; must not wait for an answer. */
+  /** Drops the connections without asking the server. */
   readonly dispose: () => Promise<void>;
 }
 
@@ -78,8 +81,161 @@ export interface ConsumerOptions {
   ) => ConsumerParts;
 }
 
+export class ShardConsumer implements DeltaConsumer {
+  readonly #options: ConsumerOptions;
+  readonly #log: Logger;
+  readonly #count: ReturnType<typeof counters>;
+  /** Handlings under way, as job id and attempt. */
+  readonly #running = new Set<string>();
+  #whenIdle: (() => void) | null = null;
+  #parts: ConsumerParts | null = null;
+  #sweepTimer: Timer | null = null;
+  #stopping: Promise<void> | null = null;
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+    this.#log = options.log.child({ shard: options.shard });
+    this.#count = counters(options.metrics);
+  }
+
+  async start(): Promise<void> {
+    const { settings, random, clock, connect, shard } = this.#options;
+    assert(this.#parts === null, "a consumer starts once");
+    if (this.#stopping !== null) {
+      throw new TransportError("queue.unavailable", "this consumer was stopped");
+    }
+    const parts = connect((job) => this.#process(job), workerOptions(settings, random));
+    this.#parts = parts;
+    this.#listen(parts);
+    const ready = Promise.all([parts.worker.waitUntilReady(), parts.queue.waitUntilReady()]);
+    const late = (cause?: unknown) =>
+      new TransportError("queue.unavailable", `shard ${shard}: the queue does not answer`, {
+        cause,
+      });
+    try {
+      await within(clock, settings.startTimeoutMs, ready, late);
+    } catch (error) {
+      this.#stopping ??= this.#dispose(parts);
+      await this.#stopping;
+      throw error instanceof TransportError ? error : late(error);
+    }
+    // stop() came meanwhile and has taken the parts.
+    if (this.#stopping !== null) return;
+    parts.worker
+      .run()
+      .catch((error) => this.#log.error("queue.worker.ended", { error: messageOf(error) }));
+    await this.#sweep(parts.queue);
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#finish();
+    return this.#stopping;
+  }
+
+  async #process(job: Job): Promise<void> {
+    const jobId = job.id ?? "";
+    const run = `${jobId}/${job.attemptsStarted}`;
+    this.#running.add(run);
+    try {
+      const entries = await this.#open(job, jobId);
+      if (entries !== null) await this.#options.handle(entries, jobId);
+      this.#count.done.add();
+    } catch (error) {
+      this.#count.retried.add();
+      // A plain error of ours: BullMQ gives some names and whole messages a meaning of its own.
+      throw new Error(`handler: ${messageOf(error)}`, { cause: error });
+    } finally {
+      this.#running.delete(run);
+      if (this.#running.size === 0) this.#whenIdle?.();
+    }
+  }
+
+  /** The entries, or null once a poison job has been handed over. */
+  async #open(job: Job, jobId: string): Promise<readonly QueueEntry[] | null> {
+    const { shard, hooks } = this.#options;
+    const batch: unknown = job.data?.batch;
+    const text = typeof batch === "string" ? batch : null;
+    try {
+      return decodeBatch(Buffer.from(text ?? "", "base64"));
+    } catch (error) {
+      if (!(error instanceof OmegaError)) throw error;
+      this.#count.poison.add();
+      const raw = text ?? JSON.stringify(job.data ?? null);
+      const poison = { shard, jobId, reason: error.reason, detail: error.message, raw };
+      if (hooks.onPoison === undefined) this.#log.error("queue.poison", { ...poison });
+      else await hooks.onPoison(poison);
+      return null;
+    }
+  }
+
+  #listen({ worker, queue }: ConsumerParts): void {
+    const { shard, hooks, clock } = this.#options;
+    const onError = errorLog(this.#log, "queue.consumer.error", clock);
+    worker.on("error", onError);
+    queue.on("error", onError);
+    worker.on("stalled", (jobId) => this.#log.info("queue.stalled", { jobId }));
+    worker.on("failed", (job, error) => {
+      // Only a job that will not be retried has an end.
+      if (job?.finishedOn === undefined) {
+        this.#log.info("queue.retry", { jobId: job?.id, error: error.message });
+        return;
+      }
+      this.#log.error("queue.failed", { jobId: job.id, error: error.message });
+      hooks.onFailed?.({ shard, jobId: job.id ?? "", reason: error.message });
+    });
+  }
+
+  /** Puts failed jobs back, now and from time to time. */
+  async #sweep(queue: Queue): Promise<void> {
+    const { clock, settings } = this.#options;
+    try {
+      const failed = await queue.getFailedCount();
+      if (failed > 0) {
+        this.#log.warn("queue.failed.retried", { failed });
+        await queue.retryJobs({ state: "failed", count: SWEEP_JOBS_MAX });
+      }
+    } catch (error) {
+      this.#log.warn("queue.sweep.failed", { error: messageOf(error) });
+    }
+    if (this.#stopping !== null) return;
+    const again = () => void this.#sweep(queue);
+    this.#sweepTimer = clock.after(settings.sweepMs, again, { background: true });
+  }
+
+  async #finish(): Promise<void> {
+    this.#sweepTimer?.cancel();
+    if (this.#parts === null) return;
+    const { worker, queue } = this.#parts;
+    const { clock, settings } = this.#options;
+    await worker.pause(true);
+    const finished = await within(clock, settings.stopTimeoutMs, this.#idle(), late).then(
+      () => true,
+      () => false,
+    );
+    if (!finished) this.#log.warn("queue.stop.forced", { running: this.#running.size });
+    const close = worker.close(!finished).then(() => queue.close());
+    await within(clock, CLOSE_TIMEOUT_MS, close, late).catch((error) =>
+      this.#log.warn("queue.close.abandoned", { error: messageOf(error) }),
+    );
+    await this.#dispose(this.#parts);
+  }
+
+  #idle(): Promise<void> {
+    if (this.#running.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenIdle = resolve;
+    });
+  }
+
+  async #dispose(parts: ConsumerParts): Promise<void> {
+    await within(this.#options.clock, CLOSE_TIMEOUT_MS, parts.dispose(), late).catch((error) =>
+      this.#log.warn("queue.dispose.abandoned", { error: messageOf(error) }),
+    );
+  }
+}
+
 /** The worker options that keep a job until its handler resolved. */
-export function workerOptions(
+function workerOptions(
   settings: ConsumerSettings,
   random: Random,
 ): Omit<WorkerOptions, "connection"> {
@@ -89,168 +245,24 @@ export function workerOptions(
     lockDuration: settings.lockMs,
     stalledInterval: settings.stalledCheckMs,
     maxStalledCount: COUNT_MAX,
-    removeOnComplete: { count: 0 },
-    // How soon a worker asks again after the backend was away; BullMQ's default is 15 s.
-    runRetryDelay: 1_000,
+    runRetryDelay: BACKEND_RETRY_DELAY_MS,
     settings: {
       backoffStrategy: (attemptsMade) => retryDelayMs(RETRY_BACKOFF, random, attemptsMade),
     },
   };
 }
 
-export function createConsumer(options: ConsumerOptions): DeltaConsumer {
-  const { shard, settings, clock, hooks } = options;
-  const log = options.log.child({ shard });
-  const handled = options.metrics.counter("omega_queue_jobs_done_total", "Jobs handled.");
-  const retried = options.metrics.counter(
-    "omega_queue_jobs_retried_total",
-    "Handlings that ended in an error and will be tried again.",
-  );
-  const poisoned = options.metrics.counter(
-    "omega_queue_jobs_poison_total",
-    "Jobs whose bytes are not a batch.",
-  );
-  const running = new Set<string>();
-  let whenIdle: (() => void) | null = null;
-  let parts: ConsumerParts | null = null;
-  let sweepTimer: Timer | null = null;
-  let stopping: Promise<void> | null = null;
-
-  async function process(job: Job): Promise<void> {
-    const jobId = job.id ?? "";
-    const run = `${jobId}/${job.attemptsStarted}`;
-    running.add(run);
-    try {
-      const entries = await open(job, jobId);
-      if (entries !== null) await options.handle(entries, jobId);
-      handled.add();
-    } catch (error) {
-      retried.add();
-      // A plain error of ours: BullMQ gives some names and whole messages a meaning of its own.
-      throw new Error(`handler: ${messageOf(error)}`, { cause: error });
-    } finally {
-      running.delete(run);
-      if (running.size === 0) whenIdle?.();
-    }
-  }
-
-  /** The entries, or null once a poison job has been handed over. */
-  async function open(job: Job, jobId: string): Promise<readonly QueueEntry[] | null> {
-    try {
-      return decodeBatch(bytesOf(job));
-    } catch (error) {
-      if (!(error instanceof OmegaError)) throw error;
-      poisoned.add();
-      const poison = { shard, jobId, reason: error.reason, detail: error.message, raw: rawOf(job) };
-      if (hooks.onPoison === undefined) log.error("queue.poison", { ...poison });
-      else await hooks.onPoison(poison);
-      return null;
-    }
-  }
-
-  async function sweep(queue: Queue): Promise<void> {
-    try {
-      const failed = await queue.getFailedCount();
-      if (failed > 0) {
-        log.warn("queue.failed.retried", { failed });
-        await queue.retryJobs({ state: "failed", count: SWEEP_JOBS_MAX });
-      }
-    } catch (error) {
-      log.warn("queue.sweep.failed", { error: messageOf(error) });
-    }
-    if (stopping !== null) return;
-    sweepTimer = clock.after(settings.sweepMs, () => void sweep(queue), { background: true });
-  }
-
-  function listen({ worker, queue }: ConsumerParts): void {
-    const onError = errorLog(log, "queue.consumer.error", clock);
-    worker.on("error", onError);
-    queue.on("error", onError);
-    worker.on("stalled", (jobId) => log.info("queue.stalled", { jobId }));
-    worker.on("failed", (job, error) => {
-      if (job?.finishedOn === undefined) {
-        log.info("queue.retry", { jobId: job?.id, error: error.message });
-        return;
-      }
-      log.error("queue.failed", { jobId: job.id, error: error.message });
-      hooks.onFailed?.({ shard, jobId: job.id ?? "", reason: error.message });
-    });
-  }
-
-  async function start(): Promise<void> {
-    assert(parts === null, "a consumer starts once");
-    if (stopping !== null)
-      throw new TransportError("queue.unavailable", "this consumer was stopped");
-    const made = options.connect(process, workerOptions(settings, options.random));
-    parts = made;
-    listen(made);
-    const ready = Promise.all([made.worker.waitUntilReady(), made.queue.waitUntilReady()]);
-    const unavailable = (cause?: unknown) =>
-      new TransportError("queue.unavailable", `shard ${shard}: the queue does not answer`, {
-        cause,
-      });
-    try {
-      await within(clock, settings.startTimeoutMs, ready, unavailable);
-    } catch (error) {
-      stopping ??= dispose(made);
-      await stopping;
-      throw error instanceof TransportError ? error : unavailable(error);
-    }
-    if (stopping !== null) return;
-    made.worker
-      .run()
-      .catch((error) => log.error("queue.worker.ended", { error: messageOf(error) }));
-    await sweep(made.queue);
-  }
-
-  function idle(): Promise<void> {
-    if (running.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      whenIdle = resolve;
-    });
-  }
-
-  async function finish(): Promise<void> {
-    sweepTimer?.cancel();
-    if (parts === null) return;
-    const { worker, queue } = parts;
-    await worker.pause(true);
-    const late = () => new Error("late");
-    const finished = await within(clock, settings.stopTimeoutMs, idle(), late).then(
-      () => true,
-      () => false,
-    );
-    if (!finished) log.warn("queue.stop.forced", { running: running.size });
-    const close = worker.close(!finished).then(() => queue.close());
-    await within(clock, CLOSE_TIMEOUT_MS, close, late).catch((error) =>
-      log.warn("queue.close.abandoned", { error: messageOf(error) }),
-    );
-    await dispose(parts);
-  }
-
-  async function dispose(made: ConsumerParts): Promise<void> {
-    sweepTimer?.cancel();
-    const late = () => new Error("late");
-    await within(clock, CLOSE_TIMEOUT_MS, made.dispose(), late).catch((error) =>
-      log.warn("queue.dispose.abandoned", { error: messageOf(error) }),
-    );
-  }
-
+function counters(metrics: Metrics) {
   return {
-    start,
-    stop() {
-      stopping ??= finish();
-      return stopping;
-    },
+    done: metrics.counter("omega_queue_jobs_done_total", "Jobs handled."),
+    retried: metrics.counter(
+      "omega_queue_jobs_retried_total",
+      "Handlings that ended in an error and will be tried again.",
+    ),
+    poison: metrics.counter("omega_queue_jobs_poison_total", "Jobs whose bytes are not a batch."),
   };
 }
 
-function bytesOf(job: Job): Uint8Array {
-  const batch: unknown = job.data?.batch;
-  return Buffer.from(typeof batch === "string" ? batch : "", "base64");
-}
-
-function rawOf(job: Job): string {
-  const batch: unknown = job.data?.batch;
-  return typeof batch === "string" ? batch : JSON.stringify(job.data ?? null);
+function late(): Error {
+  return new Error("not done within its bound");
 }

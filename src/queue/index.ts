@@ -5,8 +5,6 @@ export {
   ENTRY_FRAME_BYTES_MAX,
   encodeBatch,
 } from "./batch.ts";
-export { type ConsumerSettings, DEFAULT_CONSUMER } from "./consumer.ts";
-export { DEFAULT_PREFIX, queueName } from "./names.ts";
 export type { QueueOptions } from "./options.ts";
 export type {
   ConsumerHooks,
@@ -18,5 +16,5 @@ export type {
   QueueBackend,
   QueueEntry,
 } from "./port.ts";
-export { type PostgresQueueOptions, postgresQueue } from "./postgres.ts";
-export { type RedisQueueOptions, redisQueue } from "./redis.ts";
+export { postgresQueue } from "./postgres.ts";
+export { redisQueue } from "./redis.ts";

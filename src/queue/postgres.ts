@@ -14,7 +14,7 @@ import {
   TransportError,
   within,
 } from "../core/index.ts";
-import { createConsumer } from "./consumer.ts";
+import { ShardConsumer } from "./consumer.ts";
 import { judgeDurability, postgresFaults } from "./durability.ts";
 import { errorLog } from "./failures.ts";
 import { EVENTS_MAX } from "./job-options.ts";
@@ -22,7 +22,7 @@ import { createListenHub, type ListenHub } from "./listen-hub.ts";
 import { queueName } from "./names.ts";
 import { type QueueOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import type { ConsumerHooks, DeltaProducer, EntryHandler, QueueBackend } from "./port.ts";
-import { createProducer } from "./producer.ts";
+import { ShardProducer } from "./producer.ts";
 import { Roster } from "./roster.ts";
 
 export interface PostgresQueueOptions extends QueueOptions {
@@ -99,14 +99,14 @@ async function postgresProducer(hub: ListenHub, options: ResolvedOptions): Promi
   await within(clock, options.startTimeoutMs, ready, unavailable).catch((error) => {
     throw error instanceof TransportError ? error : unavailable(error);
   });
-  return createProducer({
+  return new ShardProducer({
     queues,
     parallelPerShard: PARALLEL_PER_SHARD,
     addTimeoutMs: options.addTimeoutMs,
     pendingBytesMax: options.pendingBytesMax,
     clock,
     metrics: options.metrics,
-    closeParts: async () => {
+    closeQueues: async () => {
       await Promise.all(queues.map((queue) => queue.close()));
     },
   });
@@ -118,7 +118,7 @@ function postgresConsumer(
   wanted: { shard: number; handle: EntryHandler; hooks: ConsumerHooks },
 ) {
   const { clock, random, log, metrics, prefix } = options;
-  return createConsumer({
+  return new ShardConsumer({
     ...wanted,
     settings: options.consumer,
     clock,

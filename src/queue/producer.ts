@@ -12,73 +12,63 @@ import { ByteBudget, Lane } from "./lane.ts";
 import { JOB_NAME } from "./names.ts";
 import type { DeltaProducer, QueueEntry } from "./port.ts";
 
-export interface ProducerParts {
+export interface ProducerOptions {
   /** One queue per shard, ready. */
   readonly queues: readonly Queue[];
+  /** See `LaneOptions.parallel`. */
   readonly parallelPerShard: number;
   readonly addTimeoutMs: number;
   readonly pendingBytesMax: number;
   readonly clock: Clock;
   readonly metrics: Metrics;
   /** Closes the queues and what they stand on. */
-  readonly closeParts: () => Promise<void>;
+  readonly closeQueues: () => Promise<void>;
 }
 
 const ADD_SECONDS_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-export function createProducer(parts: ProducerParts): DeltaProducer {
-  const { queues, clock, metrics, addTimeoutMs } = parts;
-  const jobs = metrics.counter("omega_queue_jobs_added_total", "Jobs stored in the queue.");
-  const added = metrics.counter("omega_queue_entries_added_total", "Frames stored in the queue.");
-  const failures = metrics.counter(
-    "omega_queue_add_failures_total",
-    "Adds that did not end in a durable job, by reason.",
-    ["reason"],
-  );
-  const seconds = metrics.histogram(
-    "omega_queue_add_seconds",
-    "From add to durable.",
-    ADD_SECONDS_BUCKETS,
-  );
-  const budget = new ByteBudget(parts.pendingBytesMax);
+export class ShardProducer implements DeltaProducer {
+  readonly #options: ProducerOptions;
+  readonly #lanes: readonly Lane[];
+  readonly #instruments: ReturnType<typeof instruments>;
+  #closing: Promise<void> | null = null;
 
-  async function send(queue: Queue, entries: readonly QueueEntry[]): Promise<void> {
-    const batch = Buffer.from(encodeBatch(entries)).toString("base64");
-    await queue.add(JOB_NAME, { batch }, JOB_OPTIONS);
-    jobs.add();
-    added.add(entries.length);
+  constructor(options: ProducerOptions) {
+    this.#options = options;
+    this.#instruments = instruments(options.metrics);
+    const budget = new ByteBudget(options.pendingBytesMax);
+    this.#lanes = options.queues.map(
+      (queue) =>
+        new Lane({
+          send: (entries) => this.#send(queue, entries),
+          parallel: options.parallelPerShard,
+          addTimeoutMs: options.addTimeoutMs,
+          budget,
+          clock: options.clock,
+        }),
+    );
   }
 
-  const lanes = queues.map(
-    (queue) =>
-      new Lane({
-        send: (entries) => send(queue, entries),
-        parallel: parts.parallelPerShard,
-        addTimeoutMs,
-        budget,
-        clock,
-      }),
-  );
-  let closing: Promise<void> | null = null;
-
-  async function add(shard: number, entries: readonly QueueEntry[]): Promise<void> {
-    const lane = lanes[shard];
-    assert(lane !== undefined, `shard ${shard} is one of ${lanes.length}`);
-    if (closing !== null) throw closed();
+  async add(shard: number, entries: readonly QueueEntry[]): Promise<void> {
+    const { clock } = this.#options;
+    const lane = this.#lanes[shard];
+    assert(lane !== undefined, `shard ${shard} is one of ${this.#lanes.length}`);
+    if (this.#closing !== null) throw closed();
     const startedMs = clock.monotonicMs();
     const parts = splitBatch(entries).map((part) => lane.add(part));
     // Every part is awaited, so that a second failure is not left unhandled.
     for (const outcome of await Promise.allSettled(parts)) {
       if (outcome.status === "fulfilled") continue;
       const error = failureOf(outcome.reason);
-      failures.add(1, { reason: error.reason });
+      this.#instruments.failures.add(1, { reason: error.reason });
       throw error;
     }
-    seconds.observe((clock.monotonicMs() - startedMs) / 1_000);
+    this.#instruments.seconds.observe((clock.monotonicMs() - startedMs) / 1_000);
   }
 
-  async function depth(): Promise<number> {
-    if (closing !== null) throw closed();
+  async depth(): Promise<number> {
+    const { clock, queues, addTimeoutMs } = this.#options;
+    if (this.#closing !== null) throw closed();
     const counting = Promise.all(
       queues.map((queue) => queue.getJobCountByTypes("wait", "active", "delayed")),
     );
@@ -89,20 +79,41 @@ export function createProducer(parts: ProducerParts): DeltaProducer {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  async function closeAll(): Promise<void> {
-    const settled = Promise.all(lanes.map((lane) => lane.idle())).then(() => {});
-    // Past the bound the adds have been answered with "unknown" already.
-    await within(clock, addTimeoutMs, settled, () => unknownOutcome("closing")).catch(() => {});
-    await parts.closeParts();
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
+  async #close(): Promise<void> {
+    const { clock, addTimeoutMs, closeQueues } = this.#options;
+    const settled = Promise.all(this.#lanes.map((lane) => lane.idle())).then(() => {});
+    // Past the bound the adds have been answered with "unknown" already.
+    await within(clock, addTimeoutMs, settled, () => unknownOutcome("closing")).catch(() => {});
+    await closeQueues();
+  }
+
+  async #send(queue: Queue, entries: readonly QueueEntry[]): Promise<void> {
+    const batch = Buffer.from(encodeBatch(entries)).toString("base64");
+    await queue.add(JOB_NAME, { batch }, JOB_OPTIONS);
+    this.#instruments.jobs.add();
+    this.#instruments.entries.add(entries.length);
+  }
+}
+
+function instruments(metrics: Metrics) {
   return {
-    add,
-    depth,
-    close() {
-      closing ??= closeAll();
-      return closing;
-    },
+    jobs: metrics.counter("omega_queue_jobs_added_total", "Jobs stored in the queue."),
+    entries: metrics.counter("omega_queue_entries_added_total", "Frames stored in the queue."),
+    failures: metrics.counter(
+      "omega_queue_add_failures_total",
+      "Adds that did not end in a durable job, by reason.",
+      ["reason"],
+    ),
+    seconds: metrics.histogram(
+      "omega_queue_add_seconds",
+      "From add to durable.",
+      ADD_SECONDS_BUCKETS,
+    ),
   };
 }
 

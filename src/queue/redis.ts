@@ -12,14 +12,14 @@
 import { type Job, Queue, Worker } from "bullmq";
 import { Redis, type RedisOptions } from "ioredis";
 import { type Clock, messageOf, TransportError, within } from "../core/index.ts";
-import { createConsumer } from "./consumer.ts";
+import { ShardConsumer } from "./consumer.ts";
 import { judgeDurability, redisFaults } from "./durability.ts";
 import { errorLog } from "./failures.ts";
 import { EVENTS_MAX } from "./job-options.ts";
 import { queueName } from "./names.ts";
 import { type QueueOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import type { ConsumerHooks, DeltaProducer, EntryHandler, QueueBackend } from "./port.ts";
-import { createProducer } from "./producer.ts";
+import { ShardProducer } from "./producer.ts";
 import { Roster } from "./roster.ts";
 
 export interface RedisQueueOptions extends QueueOptions {
@@ -110,14 +110,14 @@ async function redisProducer(url: string, options: ResolvedOptions): Promise<Del
     client.disconnect();
     throw error instanceof TransportError ? error : unavailable(error);
   }
-  return createProducer({
+  return new ShardProducer({
     queues,
     parallelPerShard: PARALLEL_PER_SHARD,
     addTimeoutMs,
     pendingBytesMax: options.pendingBytesMax,
     clock,
     metrics: options.metrics,
-    closeParts: async () => {
+    closeQueues: async () => {
       await Promise.all(queues.map((queue) => queue.close()));
       client.disconnect();
     },
@@ -130,7 +130,7 @@ function redisConsumer(
   wanted: { shard: number; handle: EntryHandler; hooks: ConsumerHooks },
 ) {
   const { clock, random, log, metrics, prefix } = options;
-  return createConsumer({
+  return new ShardConsumer({
     ...wanted,
     settings: options.consumer,
     clock,

@@ -9,14 +9,23 @@ export class Roster {
   readonly #producers = new Set<DeltaProducer>();
   readonly #consumers = new Set<DeltaConsumer>();
 
+  /** The producer, forgotten once it is closed. */
   producer(producer: DeltaProducer): DeltaProducer {
     this.#producers.add(producer);
-    return producer;
+    return {
+      add: (shard, entries) => producer.add(shard, entries),
+      depth: () => producer.depth(),
+      close: () => producer.close().finally(() => this.#producers.delete(producer)),
+    };
   }
 
+  /** The consumer, forgotten once it is stopped: shards come and go with their leases. */
   consumer(consumer: DeltaConsumer): DeltaConsumer {
     this.#consumers.add(consumer);
-    return consumer;
+    return {
+      start: () => consumer.start(),
+      stop: () => consumer.stop().finally(() => this.#consumers.delete(consumer)),
+    };
   }
 
   /** Stops consumers first, since a handler may still add. Throws one error that lists every failure. */

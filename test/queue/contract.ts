@@ -13,6 +13,7 @@ import type {
   QueueOptions,
 } from "../../src/queue/index.ts";
 import { waitFor } from "../support/wait.ts";
+import { builtFile } from "./embedded-worker-url.ts";
 
 /** A consumer in another process whose handler never ends. */
 export interface StuckProcess {
@@ -68,6 +69,8 @@ export function queueContract(name: string, start: () => Promise<Rig>): void {
     const open: QueueBackend[] = [];
 
     beforeAll(async () => {
+      // Builds when it must, and now: later it would stall this process in the middle of a test.
+      builtFile(".");
       rig = await start();
     }, 120_000);
     afterEach(async () => {

@@ -12,14 +12,19 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const SOURCE = join(ROOT, "src/store/embedded");
-const BUILT = join(ROOT, "dist/src/store/embedded");
+/** What the thread and the child processes of these tests load. */
+const ROOMS = ["src/core", "src/queue", "src/store", "src/store/embedded"];
 
 function isCurrent(): boolean {
-  return readdirSync(SOURCE).every((name) => {
-    const built = join(BUILT, name.replace(/\.ts$/, ".js"));
-    return existsSync(built) && statSync(built).mtimeMs >= statSync(join(SOURCE, name)).mtimeMs;
-  });
+  return ROOMS.every((room) =>
+    readdirSync(join(ROOT, room)).every((name) => {
+      if (!name.endsWith(".ts")) return true;
+      const built = join(ROOT, "dist", room, name.replace(/\.ts$/, ".js"));
+      return (
+        existsSync(built) && statSync(built).mtimeMs >= statSync(join(ROOT, room, name)).mtimeMs
+      );
+    }),
+  );
 }
 
 /** The compiled worker. tsc writes its output even when types elsewhere are wrong. */
