@@ -42,7 +42,7 @@ export interface GoldenCase {
 }
 
 /** Never shrinks anything, so every body is stored. */
-export const storingZstd: Zstd = {
+const storingZstd: Zstd = {
   name: "storing",
   compress: (raw) => raw,
   decompress: () => {
