@@ -41,6 +41,7 @@ import { type Guard, guard } from "./guard.ts";
 import type { Ingest, TakenPacket, Uplink } from "./ingest.ts";
 import { type GatewayLimits, TokenBucket } from "./limits.ts";
 import type { DownlinkSessions, GatewayClient } from "./ports.ts";
+import { silentEmitter } from "./silent-emitter.ts";
 
 /** A socket as a listener hands it over. */
 export interface Arrival {
@@ -53,7 +54,7 @@ export interface Arrival {
 }
 
 /** The part of {@link Downlink} that lives inside the broker. */
-export interface BrokerDownlink extends DownlinkSessions {
+interface BrokerDownlink extends DownlinkSessions {
   /** The object for aedes' `persistence` option. */
   readonly persistence: unknown;
   attach(broker: Aedes): void;
@@ -180,7 +181,7 @@ export class Broker {
   #createAedes(): Aedes {
     const { downlink, limits } = this.#options;
     const aedes = new Aedes({
-      mq: SILENT_EMITTER,
+      mq: silentEmitter,
       persistence: downlink.persistence,
       heartbeatInterval: HEARTBEAT_MS,
       connectTimeout: limits.connectDeadlineMs,
@@ -376,19 +377,6 @@ export class Broker {
       reason,
     });
   }
-}
-
-/** Delivers to nobody: what is published inside the broker ends there. */
-const SILENT_EMITTER = {
-  on: (_topic: string, _listener: unknown, done?: () => void) => later(done),
-  removeListener: (_topic: string, _listener: unknown, done?: () => void) => later(done),
-  emit: (_packet: unknown, done?: () => void) => later(done),
-  close: (done?: () => void) => later(done),
-};
-
-/** Answers in a turn of its own, so that a run of packets cannot become a deep recursion. */
-function later(done: (() => void) | undefined): void {
-  if (done !== undefined) queueMicrotask(done);
 }
 
 /** aedes answers a CONNECT with the `returnCode` of the error it is given. */

@@ -72,7 +72,8 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   keepaliveSMax: 3_600,
   inFlightCountMax: 256,
   waitingCountMax: 1_024,
-  inFlightBytesMax: 64 * 1024 * 1024,
+  // Below what the queue's producer takes before it refuses, so that sockets rest instead of closing.
+  inFlightBytesMax: 16 * 1024 * 1024,
   unreadBytesMax: 256 * 1024,
   batchCountMax: 64,
   batchBytesMax: 256 * 1024,

@@ -97,11 +97,11 @@ describe("jwt mode", () => {
     audience: "omega",
     issuer: "factory",
   };
-  let disk: Awaited<ReturnType<typeof tempDir>>;
+  let disk: ReturnType<typeof tempDir>;
   let rs: AuthOptions;
 
   beforeAll(async () => {
-    disk = await tempDir();
+    disk = tempDir();
     const jwk = { ...(await exportJWK(rsa.publicKey)), kid: "k1", alg: "RS256", use: "sig" };
     const jwksFile = join(disk.path, "jwks.json");
     writeFileSync(jwksFile, JSON.stringify({ keys: [jwk] }));

@@ -35,11 +35,13 @@ export class HeldProducer {
 
   add(shard: number, entries: readonly QueueEntry[]): Promise<void> {
     return new Promise((resolve, reject) => {
+      let stored = false;
       this.answer({
         shard,
         entries,
         resolve: () => {
-          this.added.push(...entries);
+          if (!stored) this.added.push(...entries);
+          stored = true;
           resolve();
         },
         reject,

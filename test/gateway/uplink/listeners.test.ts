@@ -17,11 +17,11 @@ import {
 } from "./raw-client.ts";
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
-let disk: Awaited<ReturnType<typeof tempDir>>;
+let disk: ReturnType<typeof tempDir>;
 let certs: Certs;
 
 beforeAll(async () => {
-  disk = await tempDir();
+  disk = tempDir();
   certs = makeCerts(disk.path);
 });
 afterAll(() => disk.remove());

@@ -1,0 +1,151 @@
+import { describe, expect, test } from "vitest";
+import { Batcher } from "../../gateway/batcher.ts";
+import { gatewayLimits } from "../../gateway/limits.ts";
+import type { OmegaError } from "../../src/core/index.ts";
+import { noMetrics, silentLogger } from "../../src/observe/index.ts";
+import { manualClock } from "./manual-clock.ts";
+import { HeldProducer } from "./uplink/fixture.ts";
+
+function setUp(limits: Parameters<typeof gatewayLimits>[0] = {}) {
+  const producer = new HeldProducer();
+  producer.hold();
+  const clock = manualClock();
+  const batcher = new Batcher({
+    producer,
+    shards: 2,
+    limits: gatewayLimits(limits),
+    clock,
+    log: silentLogger,
+    metrics: noMetrics,
+  });
+  const settled: [number, string | null][] = [];
+  const add = (id: number, options: { shard?: number; bytes?: number } = {}) => {
+    const frame = new Uint8Array(options.bytes ?? 4).fill(id);
+    batcher.add(options.shard ?? 0, {
+      entry: { key: { tenant: "t", device: "d" }, receivedAtMs: clock.nowMs(), frame },
+      settled: (error: OmegaError | null) => settled.push([id, error?.reason ?? null]),
+    });
+  };
+  const sizes = () => producer.held.map((held) => held.entries.length);
+  return { producer, clock, batcher, settled, add, sizes };
+}
+
+/** Lets settled promises run. */
+const turn = () => new Promise(setImmediate);
+
+describe("the batcher", () => {
+  test("closes a batch when it lingered, and not before", async () => {
+    const { clock, add, sizes } = setUp();
+    add(1);
+    await clock.advance(2);
+    add(2);
+    expect(sizes()).toEqual([]);
+    await clock.advance(1);
+    expect(sizes()).toEqual([2]);
+  });
+
+  test("closes a batch at 64 deltas", () => {
+    const { add, sizes } = setUp();
+    for (let id = 0; id < 130; id += 1) add(id);
+    expect(sizes()).toEqual([64, 64]);
+  });
+
+  test("closes a batch before the delta that would make it too large", async () => {
+    const { add, sizes, clock } = setUp({ batchBytesMax: 10_000 });
+    for (const id of [1, 2, 3]) add(id, { bytes: 4_000 });
+    expect(sizes()).toEqual([2]);
+    await clock.advance(3);
+    expect(sizes()).toEqual([2, 1]);
+  });
+
+  test("keeps shards apart", async () => {
+    const { add, producer, clock } = setUp();
+    add(1, { shard: 0 });
+    add(2, { shard: 1 });
+    await clock.advance(3);
+    expect(producer.held.map((held) => held.shard)).toEqual([0, 1]);
+  });
+
+  test("adds at most so many batches of a shard at once, and begins them in order", async () => {
+    const { add, producer, batcher, settled } = setUp({ batchCountMax: 1, addsPerShardMax: 2 });
+    for (let id = 1; id <= 5; id += 1) add(id);
+    expect(producer.held).toHaveLength(2);
+    producer.held[1]?.resolve();
+    await turn();
+    expect(producer.held.map((held) => held.entries[0]?.frame[0])).toEqual([1, 2, 3]);
+    producer.answer = (held) => held.resolve();
+    producer.releaseAll();
+    await batcher.flush();
+    expect(settled.map(([id]) => id)).toEqual([2, 1, 3, 4, 5]);
+    expect(producer.added.map((entry) => entry.frame[0])).toEqual([2, 1, 3, 4, 5]);
+  });
+
+  test("P1: an add that stays silent fails its deltas at the deadline, once", async () => {
+    const { add, producer, clock, settled, batcher } = setUp({ addTimeoutMs: 50 });
+    add(1);
+    await clock.advance(3);
+    await clock.advance(49);
+    expect(settled).toEqual([]);
+    await clock.advance(1);
+    expect(settled).toEqual([[1, "queue.unknown"]]);
+    producer.releaseAll();
+    await turn();
+    await batcher.flush();
+    expect(settled).toEqual([[1, "queue.unknown"]]);
+  });
+
+  test("P1: a batch that could not even begin fails at its deadline too, and is never added", async () => {
+    const { add, producer, clock, settled } = setUp({
+      ...{ addTimeoutMs: 50, addsPerShardMax: 1, batchCountMax: 1 },
+    });
+    add(1);
+    add(2);
+    await clock.advance(50);
+    expect(settled).toEqual([
+      [1, "queue.unknown"],
+      [2, "queue.unknown"],
+    ]);
+    producer.releaseAll();
+    await turn();
+    expect(producer.held).toEqual([]);
+    expect(producer.added).toHaveLength(1);
+  });
+
+  test("P8: an add that never ends keeps its place, so that hung adds stay bounded", async () => {
+    const { add, producer, clock } = setUp({ addTimeoutMs: 50, batchCountMax: 1 });
+    for (let round = 0; round < 20; round += 1) {
+      add(round);
+      await clock.advance(60);
+    }
+    expect(producer.held).toHaveLength(4);
+  });
+
+  test("what a producer throws becomes a typed error for every delta of the batch", async () => {
+    const { add, producer, clock, settled } = setUp();
+    add(1);
+    add(2);
+    await clock.advance(3);
+    producer.held[0]?.reject(new Error("boom"));
+    await turn();
+    expect(settled).toEqual([
+      [1, "queue.add"],
+      [2, "queue.add"],
+    ]);
+  });
+
+  test("flush adds at once and waits; abort fails what is left; neither leaves a timer", async () => {
+    const { add, producer, batcher, settled, clock } = setUp();
+    add(1);
+    const flushed = batcher.flush();
+    expect(producer.held).toHaveLength(1);
+    producer.releaseAll();
+    await flushed;
+    add(2);
+    batcher.abort();
+    expect(settled).toEqual([
+      [1, null],
+      [2, "queue.closing"],
+    ]);
+    expect(clock.pending).toBe(0);
+  });
+});
