@@ -1,5 +1,5 @@
 /**
- * What the golden frames were made from, and how a frame is put into JSON.
+ * What the golden frames were made from.
  *
  * The frames themselves are bytes in test/golden/v1 and are only ever read.
  * To look at what today's encoder makes of these cases:
@@ -13,9 +13,6 @@ import {
   codec0,
   contentHash,
   type DeltaContent,
-  decodeDelta,
-  decodeRefusal,
-  decodeRelease,
   encodeDelta,
   encodeFrame,
   encodePull,
@@ -25,7 +22,6 @@ import {
   type GridVector,
   type PackedBody,
   type Position,
-  peekFrame,
   quantiseRelease,
   type Release,
   type Zstd,
@@ -382,33 +378,3 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     frame: () => encodeRefusal(PROBLEMS),
   },
 ];
-
-/** Everything that `bytes` say, in JSON. `held` is what a release delta builds on. */
-export function readFrame(bytes: Uint8Array, held: Release | null, zstd: Zstd): unknown {
-  const frame = peekFrame(bytes, 64 * 1024);
-  const { header, body } = frame;
-  const common = { header, compressed: body.compressed, bodyBytes: body.bytes.length };
-  switch (header.kind) {
-    case "delta": {
-      const { dim, upserts, removals } = decodeDelta(frame, zstd);
-      return toJson({ ...common, dim, upserts, removals });
-    }
-    case "pull":
-      return toJson(common);
-    case "snapshot":
-    case "release-delta":
-      return toJson({ ...common, release: decodeRelease(frame, held, zstd) });
-    case "refusal":
-      return toJson({ ...common, problems: decodeRefusal(frame, zstd) });
-  }
-}
-
-/** Byte strings as hex, integer vectors as arrays, absent fields left out. */
-export function toJson(value: unknown): unknown {
-  const text = JSON.stringify(value, (_key, part: unknown) => {
-    if (part instanceof Uint8Array) return Buffer.from(part).toString("hex");
-    if (part instanceof Int16Array || part instanceof Int32Array) return [...part];
-    return part;
-  });
-  return JSON.parse(text);
-}

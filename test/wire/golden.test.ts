@@ -21,7 +21,7 @@ import {
   WIRE_VERSION,
 } from "../../src/wire/index.ts";
 import { RELEASE_DELTA_NAMES } from "../../src/wire/release.ts";
-import { GOLDEN_CASES, readFrame, toJson } from "./golden-cases.ts";
+import { GOLDEN_CASES } from "./golden-cases.ts";
 import {
   GOLDEN_DIR,
   goldenBytes,
@@ -29,6 +29,7 @@ import {
   goldenHeld,
   goldenNames,
 } from "./golden-files.ts";
+import { readFrame, toJson } from "./golden-read.ts";
 
 const zstd = await loadZstd();
 const CDDL = new URL("../../src/wire/omega.cddl", import.meta.url);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { integerBelow, limits, OmegaError, seededRandom } from "../../src/core/index.ts";
 import { loadZstd, type Zstd } from "../../src/wire/index.ts";
-import { readFrame } from "./golden-cases.ts";
 import { goldenBytes, goldenHeld, goldenNames } from "./golden-files.ts";
+import { readFrame } from "./golden-read.ts";
 
 const SEED = 20_261_122;
 const MUTATIONS_PER_FRAME = 2_000;

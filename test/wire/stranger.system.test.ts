@@ -14,7 +14,6 @@ import {
   type Release,
 } from "../../src/wire/index.ts";
 import { anyPosition, anyRelease } from "./arbitraries.ts";
-import { readFrame } from "./golden-cases.ts";
 import {
   GOLDEN_DIR,
   goldenBytes,
@@ -22,6 +21,7 @@ import {
   goldenHeld,
   goldenNames,
 } from "./golden-files.ts";
+import { readFrame } from "./golden-read.ts";
 
 const DECODER = fileURLToPath(new URL("stranger_decoder.py", import.meta.url));
 const zstd = await loadZstd();
