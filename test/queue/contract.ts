@@ -338,40 +338,50 @@ export function queueContract(name: string, start: () => Promise<Rig>): void {
       async ({ skip }) => {
         const server = rig.killServer;
         if (server === undefined) return skip("the embedded database has no server");
-        const { backend, producer } = await fresh();
-        const got = new Set<number>();
-        await backend
-          .consumer(0, async (entries) => {
-            for (const entry of entries) got.add(numberOf(entry));
-          })
-          .start();
-        const acked: number[] = [];
+        const { backend, producer } = await fresh({ shards: 2 });
+        const got = [new Set<number>(), new Set<number>()] as const;
+        const consume = (shard: 0 | 1) =>
+          backend
+            .consumer(shard, async (entries) => {
+              for (const entry of entries) got[shard].add(numberOf(entry));
+            })
+            .start();
+        // Shard 1 is read all along and lives through it; shard 0 only afterwards, from what was kept.
+        await consume(1);
+        const acked: [number[], number[]] = [[], []];
         const reasons = new Set<string>();
-        for (let index = 0, killed = false; index < 4_000 && acked.length < 800; index += 1) {
-          try {
-            await producer.add(0, [entryOf(index)]);
-            acked.push(index);
-          } catch (error) {
-            reasons.add((error as { reason: string }).reason);
-            await new Promise((resolve) => setTimeout(resolve, 20));
+        const addAll = async (from: number, shard: 0 | 1, until: () => boolean) => {
+          for (let index = from; !until(); index += 10) {
+            try {
+              await producer.add(shard, [entryOf(index)]);
+              acked[shard].push(index);
+            } catch (error) {
+              reasons.add((error as { reason: string }).reason);
+              await new Promise((resolve) => setTimeout(resolve, 20));
+            }
           }
-          if (acked.length === 400 && !killed) {
-            killed = true;
-            const inTheMiddle = producer.add(0, [entryOf(9_999)]).catch(() => {});
-            await server.kill9();
-            await inTheMiddle;
-            await expect(producer.add(0, [entryOf(9_998)])).rejects.toThrow();
-            void server.restart();
-          }
-        }
-        expect(acked.length).toBe(800);
-        for (const reason of reasons) {
-          expect(["queue.unavailable", "queue.unknown", "queue.refused"]).toContain(reason);
-        }
-        await waitFor(() => acked.every((index) => got.has(index)), {
-          what: "every acknowledged entry",
-          timeoutMs: 30_000,
+        };
+        let restarted = false;
+        const done = (shard: 0 | 1) => () => restarted && acked[shard].length >= 900;
+        const adders = Array.from({ length: 10 }, (_, from) => {
+          const shard = from % 2 === 0 ? 0 : 1;
+          return addAll(from, shard, done(shard));
         });
+        await waitFor(() => acked[0].length > 300 && acked[1].length > 300, { what: "600 acks" });
+        await server.kill9();
+        await expect(producer.add(0, [entryOf(1_000_000)])).rejects.toThrow();
+        await server.restart();
+        restarted = true;
+        await Promise.all(adders);
+        expect([...reasons].sort().join()).toMatch(/^queue\.\w+(,queue\.\w+)*$/);
+        await consume(0);
+        for (const shard of [0, 1] as const) {
+          const missing = () => acked[shard].filter((index) => !got[shard].has(index));
+          await waitFor(() => missing().length === 0, {
+            what: `every acknowledged entry of shard ${shard}`,
+            timeoutMs: 30_000,
+          });
+        }
       },
     );
   });
