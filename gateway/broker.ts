@@ -292,7 +292,7 @@ export class Broker {
     const connection = this.#connectionOf(client);
     if (connection.guard.stream.destroyed) return;
     const { identity, arrival } = connection;
-    if (identity === null || this.#live.get(identity.name) !== connection) return;
+    assert(identity !== null, "only a judged connection becomes ready");
     const session = { name: identity.name, key: identity.key, client };
     connection.session = session;
     connection.uplink = this.#options.ingest.open(session, identity.topics, {

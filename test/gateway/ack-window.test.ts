@@ -5,6 +5,7 @@ import { type AckSlot, AckWindow, ByteBudget } from "../../gateway/ack-window.ts
 function setUp(budget: ByteBudget, inFlightCountMax: number, waitingCountMax = 1_000) {
   const writes: number[][] = [];
   const begun: AckSlot[] = [];
+  const durable = new Set<number>();
   let paused = false;
   const window = new AckWindow({
     inFlightCountMax,
@@ -14,7 +15,10 @@ function setUp(budget: ByteBudget, inFlightCountMax: number, waitingCountMax = 1
       const ids: number[] = [];
       for (let at = 0; at < bytes.length; at += 4) {
         expect(bytes.readUInt16BE(at)).toBe(0x4002);
-        ids.push(bytes.readUInt16BE(at + 2));
+        const id = bytes.readUInt16BE(at + 2);
+        // P1, at the moment of writing: an acknowledged delta is a durable one.
+        expect(durable.has(id)).toBe(true);
+        ids.push(id);
       }
       writes.push(ids);
     },
@@ -26,7 +30,11 @@ function setUp(budget: ByteBudget, inFlightCountMax: number, waitingCountMax = 1
     },
   });
   const admit = (id: number, bytes = 10) => window.admit(id, bytes, (slot) => begun.push(slot));
-  return { window, writes, begun, admit, isPaused: () => paused };
+  const settle = (slot: AckSlot) => {
+    durable.add(slot.packetId);
+    window.settle(slot);
+  };
+  return { window, writes, begun, admit, settle, isPaused: () => paused };
 }
 
 const microtasks = () => new Promise<void>((resolve) => queueMicrotask(resolve));
@@ -54,12 +62,12 @@ describe("the acknowledgement window", () => {
               expect(window.inFlightCount).toBeLessThanOrEqual(4);
               expect(isPaused()).toBe(window.waitingCount > 0);
             }
-            const open = windows.flatMap(({ window, begun }) =>
-              begun.filter((slot) => slot.outcome === "pending").map((slot) => ({ window, slot })),
+            const open = windows.flatMap(({ settle, begun }) =>
+              begun.filter((slot) => slot.outcome === "pending").map((slot) => ({ settle, slot })),
             );
             const chosen = open[(choices.next().value ?? 0) % Math.max(1, open.length)];
             if (chosen === undefined) break;
-            chosen.window.settle(chosen.slot);
+            chosen.settle(chosen.slot);
             await microtasks();
           }
           expect(windows.map(({ writes }) => writes.flat())).toEqual(sent);
@@ -70,21 +78,21 @@ describe("the acknowledgement window", () => {
   });
 
   test("writes the PUBACKs that become due together in one piece", async () => {
-    const { window, writes, begun, admit } = setUp(new ByteBudget(10_000), 256);
+    const { settle, writes, begun, admit } = setUp(new ByteBudget(10_000), 256);
     for (let id = 1; id <= 64; id += 1) admit(id);
-    for (const slot of begun) window.settle(slot);
+    for (const slot of begun) settle(slot);
     await microtasks();
     expect(writes).toHaveLength(1);
     expect(writes[0]).toHaveLength(64);
   });
 
   test("P1: an abandoned delta holds back every PUBACK behind it", async () => {
-    const { window, writes, begun, admit } = setUp(new ByteBudget(10_000), 256);
+    const { window, settle, writes, begun, admit } = setUp(new ByteBudget(10_000), 256);
     for (const id of [1, 2, 3]) admit(id);
     const [one, two, three] = begun as [AckSlot, AckSlot, AckSlot];
     window.abandon(two);
-    window.settle(three);
-    window.settle(one);
+    settle(three);
+    settle(one);
     await microtasks();
     expect(writes).toEqual([[1]]);
   });
@@ -103,7 +111,7 @@ describe("the acknowledgement window", () => {
     second.window.close();
     first.window.close();
     expect(third.begun).toEqual([]);
-    first.window.settle(first.begun[0] as AckSlot);
+    first.settle(first.begun[0] as AckSlot);
     await microtasks();
     expect(third.begun).toHaveLength(1);
     expect(first.writes).toEqual([]);
@@ -116,20 +124,20 @@ describe("the acknowledgement window", () => {
     holder.admit(1);
     const others = Array.from({ length: 10_000 }, () => setUp(budget, 1));
     for (const other of others) other.admit(1, 0);
-    holder.window.settle(holder.begun[0] as AckSlot);
+    holder.settle(holder.begun[0] as AckSlot);
     await microtasks();
     expect(others.every(({ begun }) => begun.length === 1)).toBe(true);
   });
 
   test("idle resolves when all is acknowledged, and when the window closes", async () => {
-    const { window, begun, admit } = setUp(new ByteBudget(100), 1);
+    const { window, settle, begun, admit } = setUp(new ByteBudget(100), 1);
     await window.idle();
     admit(1);
     admit(2);
     const idle = window.idle();
-    window.settle(begun[0] as AckSlot);
+    settle(begun[0] as AckSlot);
     await microtasks();
-    window.settle(begun[1] as AckSlot);
+    settle(begun[1] as AckSlot);
     await idle;
     admit(3);
     const closed = window.idle();

@@ -58,6 +58,18 @@ describe("the acknowledgement seam", () => {
     expect(client.pubacks()).toEqual(range(1, 128));
   });
 
+  test("P1: a durable batch acknowledges its own deltas and none of the next", async () => {
+    const { port, producer } = await startGateway();
+    producer.hold();
+    const client = await openSession(port);
+    client.send(Buffer.concat(range(1, 128).map((id) => publishBytes(id))));
+    await producer.holding(128);
+    producer.held[0]?.resolve();
+    await client.next("puback", 64);
+    await roundTrip(client);
+    expect(client.pubacks()).toEqual(range(1, 64));
+  });
+
   test("P1: 20,000 deltas under random add delays are acknowledged in order, within the window", async () => {
     const { port, producer } = await startGateway();
     const random = seededRandom(20_000);

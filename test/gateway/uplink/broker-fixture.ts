@@ -23,6 +23,8 @@ export interface BrokerFixtureOptions {
   readonly limits?: Partial<GatewayLimits>;
   readonly clock?: Clock;
   readonly log?: Logger;
+  /** What each look into the persistence during a login waits for. */
+  readonly persistenceDelay?: () => Promise<void>;
 }
 
 const BELIEVES_ALL: Authenticator = {
@@ -41,8 +43,25 @@ export async function startBroker(options: BrokerFixtureOptions = {}) {
   const captured: { aedes: Aedes | null } = { aedes: null };
   const ready: GatewayClient[] = [];
   const gone: GatewayClient[] = [];
+  const { persistence } = inner;
+  const { persistenceDelay = () => Promise.resolve() } = options;
+  type Stored = { readonly id: string };
   const downlink = {
-    persistence: inner.persistence,
+    persistence: {
+      ...persistence,
+      cleanSubscriptions: async (client: Stored) => {
+        await persistenceDelay();
+        return persistence.cleanSubscriptions(client);
+      },
+      subscriptionsByClient: async (client: Stored) => {
+        await persistenceDelay();
+        return persistence.subscriptionsByClient(client);
+      },
+      delWill: async () => {
+        await persistenceDelay();
+        return persistence.delWill();
+      },
+    },
     attach: (aedes: Aedes) => {
       captured.aedes = aedes;
       inner.attach(aedes);

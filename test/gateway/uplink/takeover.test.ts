@@ -5,17 +5,21 @@ import { waitFor } from "../../support/wait.ts";
 import { startBroker } from "./broker-fixture.ts";
 import { connectBytes, PINGREQ, publishBytes, type RawClient } from "./raw-client.ts";
 
-/** An authenticator that answers each login when the test says so. */
-function slowAuthenticator() {
+/** Logins whose every wait, for the authenticator and for the persistence, ends when the test says so. */
+function slowLogins() {
   const waiting: (() => void)[] = [];
+  const persistenceDelay = () =>
+    new Promise<void>((resolve) => {
+      waiting.push(resolve);
+    });
   const authenticator: Authenticator = {
     mode: "none",
-    authenticate: () =>
-      new Promise<AuthVerdict>((resolve) => {
-        waiting.push(() => resolve({ ok: true, expiresAtMs: null }));
-      }),
+    authenticate: async (): Promise<AuthVerdict> => {
+      await persistenceDelay();
+      return { ok: true, expiresAtMs: null };
+    },
   };
-  return { authenticator, waiting };
+  return { authenticator, persistenceDelay, waiting };
 }
 
 describe("THREATS 11: one live session per device", () => {
@@ -80,9 +84,9 @@ describe("THREATS 11: one live session per device", () => {
       which: fc.nat(7),
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 14 }), async (steps) => {
-        const { authenticator, waiting } = slowAuthenticator();
-        const fixture = await startBroker({ authenticator });
+      fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 20 }), async (steps) => {
+        const { authenticator, persistenceDelay, waiting } = slowLogins();
+        const fixture = await startBroker({ authenticator, persistenceDelay });
         const clients: RawClient[] = [];
         for (const { act, which } of steps) {
           if (act === "login") {
