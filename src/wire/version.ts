@@ -29,6 +29,6 @@ export const VERSION_LOG: readonly VersionEntry[] = [
     minor: 0,
     change: "First protocol: delta, pull, snapshot, release delta, refusal; codec 0 (int8).",
     oldPeersMayIgnore: false,
-    fingerprint: "7927fc3eb28372a903181727054bd6e4e3793efc88124a687d47ee9d0a90917e",
+    fingerprint: "f103f7a9cf56ff63306ac2f63e52914fc25f7df8f1a9687c618c739faec92734",
   },
 ];

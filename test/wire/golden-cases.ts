@@ -317,6 +317,13 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     DELTA_LARGE,
     true,
   ),
+  delta(
+    "delta-acceptable-stored",
+    "One embedding of norm below 1, first of its device: what a server without any state applies.",
+    { epoch: 9_000_001, seq: 1, base: 0 },
+    { ...DELTA_ABSOLUTE, upserts: DELTA_ABSOLUTE.upserts.slice(1) },
+    false,
+  ),
   {
     name: "pull",
     description: "A device that holds nothing asks for a release.",
