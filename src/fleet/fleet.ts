@@ -6,6 +6,7 @@
  * cut: what a TV knows of the server it knows through `SyncClient`.
  * @module
  */
+import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { SyncClient, type SyncClientOptions } from "../../device/index.ts";
 import { type Clock, type DeviceKey, type Random, type Service, sleep } from "../core/index.ts";
@@ -65,6 +66,8 @@ export class Fleet implements Service {
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    // Every TV's sleep listens for the end.
+    setMaxListeners(0, this.#stopping.signal);
     this.#tvs = options.viewers.map((viewer) => this.#makeTv(viewer));
   }
 

@@ -113,7 +113,8 @@ async function openFromParent(options: BackendOptions): Promise<OpenBackend> {
     kind: "embedded",
     survives: "what the parent process survives",
     database: null,
-    closeLast: async () => {},
+    // The open channel would keep this process alive.
+    closeLast: async () => process.disconnect?.(),
   });
 }
 

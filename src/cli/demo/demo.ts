@@ -56,10 +56,12 @@ const ACTIVE_SHARE = 0.6;
 /** The gateway dies in the middle of that. */
 const KILL_SHARE = 0.5;
 const GATEWAY_DOWN_MS = 1_000;
-/** After the announced time the demo waits this long before it calls something lost. */
-const SETTLE_GRACE_MS = 60_000;
+/** After the announced time it goes on while anything still moves, and this long after nothing did. */
+const STALL_MS = 30_000;
 const TICK_MS = 250;
-const RELEASE_CADENCE_MS = 2_000;
+const RELEASE_CADENCE_MS_MIN = 2_000;
+/** One process plays every TV, and each reads every release: more TVs need a slower pace. */
+const RELEASE_CADENCE_MS_PER_DEVICE = 15;
 
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const workDir = await mkdtemp(join(tmpdir(), "omega-demo-"));
@@ -73,14 +75,15 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
 async function withBackend(options: DemoOptions, workDir: string): Promise<DemoResult> {
   const [mqttPort = 0, httpPort = 0] = await freePorts(2);
   const tenant = `demo-${randomUUID().slice(0, 8)}`;
+  const devices = options.history.viewers.length;
   const settings = {
     dataDir: join(workDir, "database"),
     [`tenants.${tenant}.dim`]: "384",
     "gateway.tcp.port": `${mqttPort}`,
     "gateway.http.port": `${httpPort}`,
-    "releaser.cadenceMs": `${RELEASE_CADENCE_MS}`,
+    "releaser.cadenceMs": `${Math.max(RELEASE_CADENCE_MS_MIN, RELEASE_CADENCE_MS_PER_DEVICE * devices)}`,
     // A handful of TVs must be enough to release a pattern where there are only dozens.
-    "releaser.minDevices": `${Math.max(2, Math.min(50, Math.floor(options.history.viewers.length / 20)))}`,
+    "releaser.minDevices": `${Math.max(2, Math.min(50, Math.floor(devices / 20)))}`,
   };
   const config = options.configOf(settings);
   const log = createLogger({ level: config.log.level, name: "omega-demo" });
@@ -245,10 +248,38 @@ class Demo {
     });
   }
 
+  /** Waits for `done`: the announced time, then as long as something still moves. */
   async #until(done: () => Promise<boolean>): Promise<void> {
     const { clock, seconds, signal } = this.#stage;
-    const deadlineMs = this.#startedMs + seconds * 1_000 + SETTLE_GRACE_MS;
-    while (!(await done()) && clock.monotonicMs() < deadlineMs) await sleep(clock, TICK_MS, signal);
+    const endMs = this.#startedMs + seconds * 1_000;
+    let moved = this.#motion();
+    let movedMs = clock.monotonicMs();
+    while (!(await done())) {
+      const nowMs = clock.monotonicMs();
+      const motion = this.#motion();
+      if (motion !== moved) {
+        moved = motion;
+        movedMs = nowMs;
+      }
+      if (nowMs > Math.max(endMs, movedMs + STALL_MS)) return;
+      await sleep(clock, TICK_MS, signal);
+    }
+  }
+
+  /** Changes whenever something got further. */
+  #motion(): string {
+    const { fleet } = this.#parts;
+    const { applied, duplicates, deadLettered } = this.#stats;
+    const told = fleet.holding(this.#version);
+    return [
+      applied,
+      duplicates,
+      deadLettered,
+      this.#queue,
+      fleet.pending(),
+      this.#version,
+      told,
+    ].join();
   }
 
   async #verdict(): Promise<DemoResult> {
