@@ -99,7 +99,11 @@ class ScriptedWorld {
 
   async open(): Promise<boolean> {
     const process = processModel(this.faulty.store, this.clock);
-    const base = writerContext(process.store, this.clock, { owner: `writer-${this.#all.length}` });
+    const base = writerContext(process.store, this.clock, {
+      owner: `writer-${this.#all.length}`,
+      // Small enough that one job often needs several commits.
+      settings: { commitEntriesMax: 2 },
+    });
     const opening = ShardWriter.open(0, { ...base, clock: process.clock });
     const writer = await opening.catch(() => null);
     if (writer === null) return false;

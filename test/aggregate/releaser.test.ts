@@ -162,8 +162,7 @@ describe("releaser", () => {
         for (const { who, act, fault, on } of script) {
           if (act === "release") rounds.push((releasers[who] as Releaser).releaseNow(TENANT));
           if (act === "fault") faulty.plan(on, fault);
-          if (act === "expire")
-            await inner.releaseLease(`releaser-${TENANT}`, published.length + 1);
+          if (act === "expire") await expire(inner);
           if (act === "push") {
             seq += 1;
             await push(inner, clock, { seed: seq + 7, seq });

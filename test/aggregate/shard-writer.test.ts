@@ -90,6 +90,34 @@ describe("shard writer", () => {
     await writer.stop();
   });
 
+  it("P2: a job that needs several commits resolves with the last of them, not before", async () => {
+    const { clock, store, faulty } = setUp();
+    const writer = await openWriter(store, clock, { settings: { commitEntriesMax: 2 } });
+    faulty.plan("commit", "done-unheard", "hangs");
+    const entries = [1, 2, 3].map((seq) => delta(TV, { seq, upserts: [absolute("a", seq)] }));
+    const first = watchOutcome(writer.handle(entries.slice(0, 2)));
+    const job = watchOutcome(writer.handle(entries));
+    await clock.advance(90);
+    expect([first.state, job.state]).toEqual(["open", "open"]);
+    expect(await stored(store, [TV])).toMatchObject({ stats: { applied: 2 } });
+    const stopping = writer.stop();
+    await clock.advance(2_000);
+    await stopping;
+    expect([first.state, job.state]).toEqual(["lease.lost", "lease.lost"]);
+    const waiting = await openWriter(store, clock, { owner: "writer-2" });
+    const half = watchOutcome(
+      waiting.handle([
+        ...entries.slice(2),
+        delta(keyOf("tv-2"), { seq: 2, upserts: [kept("a", 1)] }),
+      ]),
+    );
+    await clock.advance(100);
+    expect(await stored(store, [TV])).toMatchObject({ stats: { applied: 3 } });
+    expect(half.state).toBe("open");
+    await waiting.stop();
+    expect(half.state).toBe("lease.lost");
+  });
+
   it("P2: one poisoned frame among a hundred costs only itself, and its device is told", async () => {
     const { clock, store } = setUp();
     const writer = await openWriter(store, clock);
