@@ -18,9 +18,9 @@ import {
 } from "./port.ts";
 
 /** The blobs and frames of one commit together; Redis and PostgreSQL are blocked while they take them. */
-export const COMMIT_BYTES_MAX = 64 * 1024 * 1024;
+const COMMIT_BYTES_MAX = 64 * 1024 * 1024;
 /** Rows, registers, devices and dead letters of one commit together (Redis allows 2^20 arguments). */
-export const COMMIT_ITEMS_MAX = 200_000;
+const COMMIT_ITEMS_MAX = 200_000;
 
 const DEAD_LETTER_ID = /^[\x21-\x7e]{1,128}$/;
 

@@ -5,17 +5,17 @@
 import { InvalidConfigError } from "../core/index.ts";
 
 export interface StoreOptions {
-  /** How many shards the devices are spread over, 1 … {@link SHARDS_MAX}. Frozen once data exists. */
+  /** How many shards the devices are spread over, 1 … 4096. Frozen once data exists. */
   readonly shards: number;
-  /** Releases kept per tenant, as bases of ladders. */
+  /** Releases kept per tenant, as bases of ladders; 8 by default. */
   readonly releasesKept?: number;
-  /** Dead-letter payloads kept per shard; older ones are only counted. */
+  /** Dead-letter payloads kept per shard; older ones are only counted; 1,000 by default. */
   readonly deadLettersKept?: number;
 }
 
-export const SHARDS_MAX = 4096;
-export const RELEASES_KEPT_DEFAULT = 8;
-export const DEAD_LETTERS_KEPT_DEFAULT = 1_000;
+const SHARDS_MAX = 4096;
+const RELEASES_KEPT_DEFAULT = 8;
+const DEAD_LETTERS_KEPT_DEFAULT = 1_000;
 
 /** Options with every default filled in. */
 export type ResolvedStoreOptions = Required<StoreOptions>;

@@ -113,7 +113,8 @@ export interface ShardStats {
 }
 
 /**
- * One atomic step of a shard. At most one row per (tenant, pattern, bucket) and
+ * One atomic step of a shard, of at most 64 MiB and 200,000 rows, registers,
+ * devices and letters together. At most one row per (tenant, pattern, bucket) and
  * one write per device, and every device must belong to the shard. A dead letter
  * whose id is already kept moves one of `stats.deadLettered` to `duplicates`.
  */

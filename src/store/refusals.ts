@@ -4,11 +4,7 @@
  */
 import { messageOf, TimeoutError, TransportError } from "../core/index.ts";
 
-/** What a write under a lease came to, as the scripts and functions of the backends answer it. */
-export const OUTCOMES = ["ok", "lease.lost", "commit.order", "release.version"] as const;
-export type Outcome = (typeof OUTCOMES)[number];
-
-/** Throws the `TransportError` of a refused outcome; passes "ok". */
+/** Throws the `TransportError` of a refused outcome, in the words of the scripts; passes "ok". */
 export function requireOk(outcome: string, detail: Readonly<Record<string, unknown>>): void {
   switch (outcome) {
     case "ok":
