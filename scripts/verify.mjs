@@ -68,7 +68,10 @@ async function withoutServices(act) {
   }
 }
 
-/** Runs vitest and gives the count of its JSON report, or null when it left none. */
+/**
+ * Runs vitest, with whatever stands behind `npm run verify --`, and gives the count of its JSON
+ * report, or null when it left none.
+ */
 async function runTests() {
   const directory = mkdtempSync(join(tmpdir(), "omega-verify-"));
   const file = join(directory, "report.json");
@@ -76,7 +79,11 @@ async function runTests() {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
   const env = { ...process.env, PATH: [process.env.PATH, ...SERVER_DIRECTORIES].join(":") };
   try {
-    const code = await prepare.run(process.execPath, [vitest, "run", ...reporters], { env });
+    const code = await prepare.run(
+      process.execPath,
+      [vitest, "run", ...reporters, ...process.argv.slice(2)],
+      { env },
+    );
     const count = existsSync(file) ? countReport(JSON.parse(readFileSync(file, "utf8"))) : null;
     return { code, count };
   } finally {

@@ -110,6 +110,13 @@ describe("deploy: compose", () => {
     expect(config.networks.inside.internal).toBe(true);
   });
 
+  it("deploy: only the gateway, which serves /healthz, is judged by it", async () => {
+    const { gateway, aggregator } = parse(await composeConfig()).services;
+    expect(gateway.healthcheck).toBeUndefined();
+    // The parsers have two ways to say "disabled".
+    expect([{ disable: true }, { test: ["NONE"] }]).toContainEqual(aggregator.healthcheck);
+  });
+
   it("deploy: no secret is in the file or in a container's environment", async () => {
     const config = parse(await composeConfig());
     for (const name of ["gateway", "aggregator"]) {

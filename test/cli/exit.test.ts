@@ -62,13 +62,24 @@ describe("exit: codes", () => {
     if (code !== 0) expect(run.stderr).not.toBe("");
   });
 
-  it.each([[["token"]], [["frame", "decode"]], [["config", "check"]], [["config", "print"]]])(
-    "exit: the help of %j shows examples",
-    async (command) => {
-      const { stdout } = await runCli([...command, "--help"]);
-      expect(stdout).toMatch(/^Examples:\n( {2}\$ .*\n?)+/m);
-    },
-  );
+  it("exit: the help of every command shows examples", async () => {
+    const namesIn = (help: string) =>
+      [...help.slice(help.indexOf("\nCommands:")).matchAll(/^ {2}([a-z]+) /gm)]
+        .map((match) => match[1] ?? "")
+        .filter((name) => name !== "help");
+    const paths: string[][] = [[]];
+    let leaves = 0;
+    for (const path of paths) {
+      const { code, stdout } = await runCli([...path, "--help"]);
+      expect(code).toBe(0);
+      const children = stdout.includes("\nCommands:") ? namesIn(stdout) : [];
+      paths.push(...children.map((name) => [...path, name]));
+      if (children.length > 0) continue;
+      leaves += 1;
+      expect(stdout, path.join(" ")).toMatch(/^Examples:\n( {2}\$ .*\n?)+/m);
+    }
+    expect(leaves).toBeGreaterThanOrEqual(4);
+  });
 });
 
 describe("exit: words", () => {
