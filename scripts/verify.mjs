@@ -93,6 +93,8 @@ async function runTests() {
 
 async function verify() {
   prepare.requireNode();
+  // In a log file, colours are noise.
+  if (!process.stderr.isTTY) process.env.NO_COLOR ??= "1";
   await prepare.ensureInstalled();
   await ensureTools();
   await prepare.build();
