@@ -41,6 +41,9 @@ interface Batch {
   answered: boolean;
 }
 
+/** A failed add counts against readiness this long, unless one succeeds sooner. */
+const FAILING_MS = 5_000;
+
 interface Lane {
   open: Batch | null;
   /** Closed, not yet begun; oldest first. */
@@ -64,6 +67,7 @@ export class Batcher {
   readonly #adds: Counter;
   readonly #deltasPerAdd: Histogram;
   readonly #addMs: Histogram;
+  #failedAtMs: number | null = null;
 
   constructor(options: BatcherOptions) {
     this.#options = options;
@@ -86,6 +90,12 @@ export class Batcher {
       "Time of a durable add, milliseconds",
       [1, 2, 5, 10, 25, 50, 100, 250, 1_000, 5_000, 15_000],
     );
+  }
+
+  /** Whether the queue took what it was last given, as far as the last seconds showed. For `/readyz`. */
+  get reachable(): boolean {
+    if (this.#failedAtMs === null) return true;
+    return this.#options.clock.monotonicMs() - this.#failedAtMs >= FAILING_MS;
   }
 
   /** Puts a delta into the open batch of its shard, in [0, shards). */
@@ -186,6 +196,7 @@ export class Batcher {
     const lane = this.#lane(batch.shard);
     const index = lane.queued.indexOf(batch);
     if (index >= 0) lane.queued.splice(index, 1);
+    this.#failedAtMs = error === null ? null : this.#options.clock.monotonicMs();
     this.#adds.add(1, { outcome: error?.reason ?? "durable" });
     this.#deltasPerAdd.observe(batch.items.length);
     if (error !== null) {

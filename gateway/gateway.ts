@@ -275,6 +275,8 @@ export class Gateway implements Service {
     const reasons: string[] = [];
     if (this.#phase !== "ready") reasons.push(`gateway.${this.#phase}`);
     if (this.#pressure() >= PRESSURE_REFUSES_FROM) reasons.push("gateway.pressure");
+    if (!this.#ingest.reachable) reasons.push("queue.unreachable");
+    if (!this.#downlink.reachable) reasons.push("source.unreachable");
     return { ready: reasons.length === 0, reasons };
   }
 }

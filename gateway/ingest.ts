@@ -86,6 +86,11 @@ export class Ingest {
     );
   }
 
+  /** Whether deltas can be made durable, as far as the last add showed. */
+  get reachable(): boolean {
+    return this.#batcher.reachable;
+  }
+
   /** 0 … 10: how full the memory for deltas in flight is. */
   pressure(): number {
     return (this.#budget.used / this.#budget.bytesMax) * 10;

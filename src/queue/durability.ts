@@ -9,8 +9,14 @@
 import { InvalidConfigError, type SqlPool } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
 
-/** The faults in the text of Redis' `INFO`, as sentences with their remedy. Empty when all is well. */
-export function redisFaults(info: string): string[] {
+/**
+ * The faults in the text of Redis' `INFO` and its `appendfsync` setting (null when it does not
+ * tell), as sentences with their remedy. Empty when all is well.
+ *
+ * `everysec` is a fault: while an fsync is under way Redis answers before it writes to the file,
+ * so that even kill -9, without any power loss, took answered writes with it.
+ */
+export function redisFaults(info: string, appendfsync: string | null): string[] {
   const field = (name: string) => info.match(new RegExp(`^${name}:([^\\r\\n]*)`, "m"))?.[1];
   const faults: string[] = [];
   const policy = field("maxmemory_policy");
@@ -21,7 +27,11 @@ export function redisFaults(info: string): string[] {
   }
   if (field("aof_enabled") === "0") {
     faults.push(
-      "Redis forgets acknowledged deltas when it is killed: set appendonly yes (appendfsync everysec or always)",
+      "Redis forgets acknowledged deltas when it is killed: set appendonly yes and appendfsync always",
+    );
+  } else if (appendfsync !== null && appendfsync !== "always") {
+    faults.push(
+      `Redis may forget its last acknowledged deltas when it is killed: appendfsync is ${appendfsync}, set it to always`,
     );
   }
   return faults;

@@ -73,7 +73,8 @@ export async function redisQueue(options: RedisQueueOptions): Promise<QueueBacke
 
   const probe = await connect(url, CONSUMER_CONNECTION, resolved);
   try {
-    judgeDurability(redisFaults(await probe.info()), resolved.durability, resolved.log);
+    const faults = redisFaults(await probe.info(), await appendfsyncOf(probe));
+    judgeDurability(faults, resolved.durability, resolved.log);
   } finally {
     probe.disconnect();
   }
@@ -88,6 +89,13 @@ export async function redisQueue(options: RedisQueueOptions): Promise<QueueBacke
       return closing;
     },
   };
+}
+
+/** The server's `appendfsync`, or null where CONFIG is not allowed, as on many hosted servers. */
+async function appendfsyncOf(probe: Redis): Promise<string | null> {
+  const answer: unknown = await probe.config("GET", "appendfsync").catch(() => null);
+  const value: unknown = Array.isArray(answer) ? answer[1] : null;
+  return typeof value === "string" ? value : null;
 }
 
 async function redisProducer(url: string, options: ResolvedOptions): Promise<DeltaProducer> {

@@ -44,6 +44,28 @@ describe("the batcher", () => {
     expect(sizes()).toEqual([2]);
   });
 
+  test("a failed add counts against readiness for five seconds, or until one succeeds", async () => {
+    const { producer, batcher, clock, add } = setUp();
+    const addOne = async (id: number) => {
+      add(id);
+      await clock.advance(3);
+    };
+    await addOne(1);
+    expect(batcher.reachable).toBe(true);
+    producer.held[0]?.reject(new Error("the queue is away"));
+    await turn();
+    expect(batcher.reachable).toBe(false);
+    await addOne(2);
+    producer.held[1]?.resolve();
+    await turn();
+    expect(batcher.reachable).toBe(true);
+    await addOne(3);
+    producer.held[2]?.reject(new Error("the queue is away"));
+    await turn();
+    await clock.advance(5_000);
+    expect(batcher.reachable).toBe(true);
+  });
+
   test("closes a batch at 64 deltas", () => {
     const { add, sizes } = setUp();
     for (let id = 0; id < 130; id += 1) add(id);

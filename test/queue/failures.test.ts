@@ -42,8 +42,12 @@ describe("failures", () => {
   test("a Redis that may forget or evict is named with its remedy, and refused when asked to", () => {
     const info = (policy: string, aof: number) =>
       `# Memory\r\nmaxmemory_policy:${policy}\r\n# Persistence\r\naof_enabled:${aof}\r\n`;
-    expect(redisFaults(info("noeviction", 1))).toEqual([]);
-    const faults = redisFaults(info("allkeys-lru", 0));
+    expect(redisFaults(info("noeviction", 1), "always")).toEqual([]);
+    expect(redisFaults(info("noeviction", 1), null)).toEqual([]);
+    expect(redisFaults(info("noeviction", 1), "everysec")).toEqual([
+      expect.stringContaining("appendfsync is everysec, set it to always"),
+    ]);
+    const faults = redisFaults(info("allkeys-lru", 0), "everysec");
     expect(faults).toHaveLength(2);
     expect(faults[0]).toContain("noeviction");
     expect(faults[1]).toContain("appendonly yes");

@@ -1,5 +1,5 @@
 /**
- * A real redis-server of the test's own: loopback, free port, append-only file, noeviction.
+ * A real redis-server of the test's own: loopback, free port, append-only file (fsync always), noeviction.
  * @module
  */
 import { connect } from "node:net";
@@ -24,7 +24,7 @@ export async function startRedis(
   const dir = tempDir("omega-redis-");
   const args = [
     ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir.path, "--save", ""],
-    ...["--appendonly", "yes", "--appendfsync", options.appendfsync ?? "everysec"],
+    ...["--appendonly", "yes", "--appendfsync", options.appendfsync ?? "always"],
     ...["--maxmemory-policy", "noeviction", "--daemonize", "no", ...(options.args ?? [])],
   ];
   let server: Running;
