@@ -38,12 +38,12 @@ import {
   type WriterSettings,
 } from "./writer-context.ts";
 
-export interface AggregatorSettings extends WriterSettings {
+interface AggregatorSettings extends WriterSettings {
   /** About how often shards are looked for, milliseconds; each wait is 0.5–1.5 of it. */
   readonly tickMs: number;
 }
 
-export const DEFAULT_AGGREGATOR_SETTINGS: AggregatorSettings = {
+const DEFAULT_AGGREGATOR_SETTINGS: AggregatorSettings = {
   ...DEFAULT_WRITER_SETTINGS,
   tickMs: 1_000,
 };

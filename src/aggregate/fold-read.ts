@@ -23,7 +23,7 @@ export interface ReadDelta {
   readonly delta: DecodedDelta;
 }
 
-export interface ReadRefusal {
+interface ReadRefusal {
   readonly kind: "refused";
   /** null when not even the header could be read, or when it was no delta's. */
   readonly position: Position | null;

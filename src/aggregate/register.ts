@@ -41,7 +41,7 @@ export interface LiveRegister extends Written {
   readonly vector: GridVector;
 }
 
-export interface Tombstone extends Written {
+interface Tombstone extends Written {
   readonly kind: "tombstone";
 }
 

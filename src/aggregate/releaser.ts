@@ -36,19 +36,19 @@ import {
 } from "./version-policy.ts";
 import { totalsOf } from "./version-totals.ts";
 
-export interface ReleaserSettings {
+interface ReleaserSettings {
   /** From one round to the next, milliseconds; each wait is 0.9–1.1 of it. */
   readonly cadenceMs: number;
   /** How long a tenant stays ours without a renewal, milliseconds. */
   readonly leaseTtlMs: number;
 }
 
-export const DEFAULT_RELEASER_SETTINGS: ReleaserSettings = {
+const DEFAULT_RELEASER_SETTINGS: ReleaserSettings = {
   cadenceMs: 60_000,
   leaseTtlMs: 30_000,
 };
 
-export interface ReleaserOptions {
+interface ReleaserOptions {
   readonly store: Store;
   readonly zstd: Zstd;
   /** What vectors are coded with; default codec 0. */
@@ -68,7 +68,7 @@ export interface ReleaserOptions {
 }
 
 /** What a round came to for one tenant. */
-export type RoundOutcome =
+type RoundOutcome =
   | { readonly kind: "published"; readonly version: number; readonly patterns: number }
   /** The newest version says it all. */
   | { readonly kind: "unchanged"; readonly version: number }

@@ -31,7 +31,7 @@ const COMPONENT_MAX = 32_768;
 /** Bounds W so that |S| ≤ W · 2^15 and Σ w · permille stay below 2^53. */
 const WEIGHT_SUM_MAX = 2 ** 38;
 /** What one register may add to `samples`: 2^31 devices can, before 2^53. */
-export const SAMPLES_COUNTED_MAX = 2 ** 22;
+const SAMPLES_COUNTED_MAX = 2 ** 22;
 
 assert(WEIGHT_SUM_MAX * COMPONENT_MAX <= 2 ** 53, "vector sums are exact");
 assert(WEIGHT_SUM_MAX * SAMPLES_COUNTED_MAX > 2 ** 53, "the samples need a check of their own");

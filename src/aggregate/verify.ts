@@ -17,14 +17,14 @@ import { draftOf, encodeChanges, type StoredSumRow, type SumsDraft } from "./mer
 import { decodeAll } from "./shard-state.ts";
 
 /** One row of sums that is not what the registers say. */
-export interface SumMismatch {
+interface SumMismatch {
   readonly tenant: string;
   readonly pattern: string;
   readonly bucket: number;
   readonly kind: "missing" | "unexpected" | "different";
 }
 
-export interface ShardVerdict {
+interface ShardVerdict {
   readonly shard: number;
   readonly rows: number;
   readonly registers: number;
@@ -39,7 +39,7 @@ export interface ShardVerdict {
 }
 
 /** Checks one shard. `keys`: every device that ever sent a delta; those of other shards are skipped. */
-export async function verifyShard(
+async function verifyShard(
   store: Store,
   shard: number,
   keys: readonly DeviceKey[],
@@ -63,7 +63,7 @@ export async function verifyShard(
   };
 }
 
-/** {@link verifyShard} for every shard of the store, in order. */
+/** Checks every shard of the store, in order. */
 export async function verifyShards(
   store: Store,
   keys: readonly DeviceKey[],

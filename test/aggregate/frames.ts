@@ -5,7 +5,7 @@ import { DEFAULT_FOLD_POLICY, type FoldPolicy } from "../../src/aggregate/fold-p
 import { readFrame } from "../../src/aggregate/fold-read.ts";
 import type { DeviceState, FoldEntry, Folded } from "../../src/aggregate/fold-state.ts";
 import { applyChanges, type ShardSums } from "../../src/aggregate/merge.ts";
-import { type DeviceKey, deviceName, seededRandom, shardOf } from "../../src/core/index.ts";
+import { type DeviceKey, deviceName, seededRandom } from "../../src/core/index.ts";
 import type { QueueEntry } from "../../src/queue/index.ts";
 import {
   codec0,
@@ -71,16 +71,6 @@ export function queued(key: DeviceKey, frame: Uint8Array, receivedAtMs = NOW_MS)
 
 export function foldable(entry: QueueEntry, isFinal = false): FoldEntry {
   return { ...entry, read: readFrame(entry.frame, zstd), final: isFinal };
-}
-
-/** `device` names whose shard is `shard` of `shards`, `count` of them. */
-export function devicesOn(shard: number, shards: number, count: number): DeviceKey[] {
-  const keys: DeviceKey[] = [];
-  for (let index = 0; keys.length < count; index += 1) {
-    const key = keyOf(`tv-${index}`);
-    if (shardOf(key, shards) === shard) keys.push(key);
-  }
-  return keys;
 }
 
 /** A shard without a store: folds batches and keeps what they say. */
