@@ -3,7 +3,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { DEFAULT_DRAIN_TIMINGS, DEFAULT_GATEWAY_LIMITS } from "../../gateway/index.ts";
+import { DEFAULT_DRAIN_TIMINGS } from "../../gateway/gateway.ts";
+import { DEFAULT_GATEWAY_LIMITS } from "../../gateway/limits.ts";
+import { DEFAULT_VERSION_POLICY } from "../../src/aggregate/version-policy.ts";
+import { DEFAULT_WRITER_SETTINGS } from "../../src/aggregate/writer-context.ts";
 import { isLoopback } from "../../src/cli/config/rules.ts";
 import { readConfig } from "../../src/cli/config.ts";
 import { InvalidConfigError } from "../../src/core/index.ts";
@@ -129,6 +132,14 @@ describe("config: agrees with the rest of the house", () => {
       batchLingerMs: gateway.batch.lingerMs,
     });
     expect(gateway.drain).toEqual(DEFAULT_DRAIN_TIMINGS);
+  });
+
+  it("config: the defaults are those of the aggregate room", () => {
+    const { aggregator, releaser } = readConfig({ env: {}, cwd: dir.path }).config;
+    const { topK, cadenceMs, ...policy } = releaser;
+    expect(DEFAULT_WRITER_SETTINGS).toMatchObject(aggregator);
+    expect(DEFAULT_VERSION_POLICY).toMatchObject({ ...policy, patternsMax: topK });
+    expect(cadenceMs).toBe(60_000);
   });
 
   it("config: the shipped deploy/omega.yaml is valid once its secret is there", () => {

@@ -92,7 +92,7 @@ const gatewayLimits = z.strictObject({
   keepaliveSMin: count(5, { min: 1, max: 65_535 }, "Shortest keepalive accepted, seconds."),
   keepaliveSMax: count(3_600, { min: 1, max: 65_535 }, "Longest keepalive accepted, seconds."),
   inFlightBytesMax: count(
-    64 * 1024 * 1024,
+    16 * 1024 * 1024,
     { min: 64 * 1024, max: 16 * 1024 ** 3 },
     "Bytes of deltas taken and not yet acknowledged; beyond it no socket is read.",
   ),
