@@ -23,7 +23,8 @@ export interface WriterSettings extends JobLimits {
 
 export const DEFAULT_WRITER_SETTINGS: WriterSettings = {
   commitIntervalMs: 200,
-  commitEntriesMax: 1_024,
+  // A fold of 512 deltas with ten patterns each holds the event loop for about 50 ms.
+  commitEntriesMax: 512,
   leaseTtlMs: 10_000,
   deferMs: 2_000,
   deferredMax: 1_024,
