@@ -18,6 +18,7 @@ const TOOLS = [
   { program: "haproxy", package: "haproxy" },
   { directory: "/usr/lib/postgresql", package: "postgresql" },
   { program: "zstd", package: "zstd" },
+  { directory: "/usr/lib/python3/dist-packages/paho", package: "python3-paho-mqtt" },
   { program: "openssl", package: "openssl" },
   { program: "docker-compose", package: "docker-compose", or: ["docker", "compose", "version"] },
 ];
