@@ -2,7 +2,13 @@
  * The device room's door: everything a TV needs.
  * @module
  */
-export { InvalidConfigError, OmegaError, RetryExhaustedError } from "../src/core/index.ts";
+export {
+  ERROR_CODES,
+  type ErrorCode,
+  InvalidConfigError,
+  OmegaError,
+  RetryExhaustedError,
+} from "../src/core/index.ts";
 export type { Position, Problem, Trend } from "../src/wire/index.ts";
 export { SyncClientBuilder } from "./builder.ts";
 export type { SyncClientEvents, SyncClientStats, SyncResult } from "./client-events.ts";

@@ -5,7 +5,6 @@ export {
   CompressionError,
   ERROR_CODES,
   type ErrorCode,
-  type ErrorDetail,
   InvalidConfigError,
   messageOf,
   NetworkError,

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { InvalidConfigError, integerBelow, type Random, seededRandom } from "../core/index.ts";
 import type { Item } from "./catalogue.ts";
 
-export interface Rating {
+interface Rating {
   /** Index into `items`. */
   readonly item: number;
   /** 0 … 10. */

@@ -7,11 +7,9 @@ export {
 } from "./batch.ts";
 export type { QueueOptions } from "./options.ts";
 export type {
-  ConsumerHooks,
   DeltaConsumer,
   DeltaProducer,
   EntryHandler,
-  FailedJob,
   PoisonJob,
   QueueBackend,
   QueueEntry,

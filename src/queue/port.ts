@@ -45,7 +45,7 @@ export interface PoisonJob {
 }
 
 /** A job the backend gave up on. It is put back by the sweep: this is a report, not a loss. */
-export interface FailedJob {
+interface FailedJob {
   readonly shard: number;
   readonly jobId: string;
   readonly reason: string;

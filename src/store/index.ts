@@ -1,13 +1,9 @@
 export {
-  type Channel,
   childChannel,
   connectEmbedded,
   type EmbeddedDatabase,
-  type EmbeddedOptions,
   openEmbedded,
   parentChannel,
-  SURVIVES,
-  serveEmbedded,
 } from "./embedded/index.ts";
 export { memoryStore } from "./memory.ts";
 export type { StoreOptions } from "./options.ts";

@@ -1,6 +1,6 @@
 import { createPostgresBackend, Queue } from "bullmq";
 import { postgresQueue } from "../../src/queue/index.ts";
-import { childChannel, openEmbedded, serveEmbedded } from "../../src/store/embedded/index.ts";
+import { childChannel, openEmbedded } from "../../src/store/embedded/index.ts";
 import { tempDir } from "../support/disk.ts";
 import { queueContract, type Rig } from "./contract.ts";
 import { embeddedWorkerUrl } from "./embedded-worker-url.ts";
@@ -18,9 +18,7 @@ queueContract("the embedded database", async (): Promise<Rig> => {
       await queue.close();
     },
     stuckConsumer: (prefix) =>
-      stuckProcess("embedded", prefix, "-", (child) =>
-        serveEmbedded(database, childChannel(child)),
-      ),
+      stuckProcess("embedded", prefix, "-", (child) => database.serve(childChannel(child))),
     async stop() {
       await database.close();
       await dir.remove();

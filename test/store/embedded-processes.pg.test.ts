@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import type { SqlPool } from "../../src/core/index.ts";
 import { postgresQueue } from "../../src/queue/index.ts";
-import { childChannel, openEmbedded, serveEmbedded } from "../../src/store/embedded/index.ts";
+import { childChannel, openEmbedded } from "../../src/store/embedded/index.ts";
 import { builtFile, embeddedWorkerUrl } from "../queue/embedded-worker-url.ts";
 import { tempDir } from "../support/disk.ts";
 import { type Running, run } from "../support/process.ts";
@@ -122,7 +122,7 @@ describe("embedded database and processes", () => {
       execArgv: [],
       stdio: ["ignore", "pipe", "inherit", "ipc"],
     });
-    serveEmbedded(database, childChannel(child));
+    database.serve(childChannel(child));
     const ended = new Promise((resolve) => child.once("close", resolve));
     let printed = "";
     child.stdout?.on("data", (chunk) => {

@@ -23,6 +23,8 @@ import {
   startAll,
   stopAll,
   systemRandom,
+  TimeoutError,
+  within,
 } from "../../core/index.ts";
 import { Fleet, findAnchors, type History, makeCatalogue } from "../../fleet/index.ts";
 import { createLogger, createMetrics } from "../../observe/index.ts";
@@ -59,6 +61,7 @@ const GATEWAY_DOWN_MS = 1_000;
 /** After the announced time it goes on while anything still moves, and this long after nothing did. */
 const STALL_MS = 30_000;
 const TICK_MS = 250;
+const LOOK_MS_MAX = 15_000;
 const RELEASE_CADENCE_MS_MIN = 2_000;
 /** One process plays every TV, and each reads every release: more TVs need a slower pace. */
 const RELEASE_CADENCE_MS_PER_DEVICE = 15;
@@ -218,6 +221,8 @@ class Demo {
     const { fleet, gateway } = this.#parts;
     this.#phase = "TVs live and push";
     const lives = fleet.live();
+    // Awaited below; until then an early end must not count as unhandled.
+    lives.catch(() => {});
     await sleep(clock, seconds * 1_000 * ACTIVE_SHARE * KILL_SHARE, signal);
     table.say(`kill -9 of the gateway (pid ${gateway.pid}) while TVs push …`);
     await gateway.kill();
@@ -307,8 +312,16 @@ class Demo {
     });
   }
 
-  /** Reads what only the backend knows. */
+  /** Reads what only the backend knows; a backend that does not answer in time leaves it as it was. */
   async #look(): Promise<void> {
+    const { clock, log } = this.#stage;
+    const late = () => new TimeoutError("demo.look", `no answer in ${LOOK_MS_MAX} ms`);
+    await within(clock, LOOK_MS_MAX, this.#read(), late).catch((error: unknown) => {
+      log.warn("demo.look", { error });
+    });
+  }
+
+  async #read(): Promise<void> {
     const { backend, tenant } = this.#stage;
     const totals = await this.#totals();
     this.#stats = {
@@ -335,9 +348,9 @@ class Demo {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { clock, table, log } = this.#stage;
+    const { clock, table } = this.#stage;
     while (!signal.aborted) {
-      await this.#look().catch((error: unknown) => log.warn("demo.look", { error }));
+      await this.#look();
       if (!signal.aborted) table.show(this.#progress());
       await sleep(clock, TICK_MS * 2, signal).catch(() => {});
     }

@@ -41,11 +41,15 @@ export class GatewayProcess {
   /** Starts it and waits until it is ready. Rejects with `TransportError("gateway.start")` when it is not in 30 s. */
   async start(): Promise<void> {
     const { env, database, clock } = this.#options;
-    const child = fork(MAIN, ["gateway", ...(database === null ? [] : ["--from-parent"])], {
-      env: { PATH: "/usr/bin:/bin", ...env },
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
-      serialization: "advanced",
-    });
+    const child = fork(
+      MAIN,
+      ["gateway", "--json", ...(database === null ? [] : ["--from-parent"])],
+      {
+        env: { PATH: "/usr/bin:/bin", ...env },
+        stdio: ["ignore", "ignore", "inherit", "ipc"],
+        serialization: "advanced",
+      },
+    );
     this.#child = child;
     if (database !== null) database.serve(childChannel(child));
     const deadlineMs = clock.monotonicMs() + READY_TIMEOUT_MS;

@@ -55,7 +55,7 @@ export interface EmbeddedDatabase {
   close(): Promise<void>;
 }
 
-export const SURVIVES = "process death, not power loss";
+const SURVIVES = "process death, not power loss";
 const SEARCH_PATH = "bullmq, public";
 const CLOSE_TIMEOUT_MS = 20_000;
 const MAINTENANCE_EVERY_MS = 20_000;
@@ -149,11 +149,6 @@ function assemble(
       return closing;
     },
   };
-}
-
-/** Lets the process at the other end of `channel` use `database`, until either ends. */
-export function serveEmbedded(database: EmbeddedDatabase, channel: Channel): void {
-  database.serve(channel);
 }
 
 function usableDirectory(given: string): string {

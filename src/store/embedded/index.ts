@@ -1,9 +1,3 @@
-export { type Channel, childChannel, parentChannel } from "./channel.ts";
+export { childChannel, parentChannel } from "./channel.ts";
 export { connectEmbedded } from "./connect.ts";
-export {
-  type EmbeddedDatabase,
-  type EmbeddedOptions,
-  openEmbedded,
-  SURVIVES,
-  serveEmbedded,
-} from "./database.ts";
+export { type EmbeddedDatabase, openEmbedded } from "./database.ts";
