@@ -175,7 +175,7 @@ describe("deploy: Redis", () => {
     try {
       const setting = async (name: string) => ((await redis.config("GET", name)) as string[])[1];
       expect(await setting("appendonly")).toBe("yes");
-      expect(await setting("appendfsync")).toBe("everysec");
+      expect(await setting("appendfsync")).toBe("always");
       expect(await setting("maxmemory-policy")).toBe("noeviction");
       await expect(stranger.get("x")).rejects.toThrow("NOAUTH");
     } finally {

@@ -54,7 +54,7 @@ const ANCHORS = 100;
 const ANCHOR_SEED = 20_130_301;
 const SYNCS_PER_DEVICE = 6;
 /** The part of the time in which TVs live; the rest is for settling. */
-const ACTIVE_SHARE = 0.6;
+const ACTIVE_SHARE = 0.85;
 /** The gateway dies in the middle of that. */
 const KILL_SHARE = 0.5;
 const GATEWAY_DOWN_MS = 1_000;
@@ -370,7 +370,7 @@ class Demo {
       ...{ rawBytes, wireBytes: pushBytes.total },
       queue: this.#queue,
       version: this.#version,
-      newest: fleet.holding(this.#version),
+      newest: this.#version === 0 ? 0 : fleet.holding(this.#version),
       gatewayKills: this.#kills,
     };
   }
