@@ -207,6 +207,7 @@ class Demo {
       this.#startedMs = clock.monotonicMs();
       await this.#live();
       await this.#settle();
+      table.show(this.#progress());
       return await this.#verdict();
     } finally {
       watching.abort(new Error("the demo ends"));
