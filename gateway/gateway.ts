@@ -12,8 +12,10 @@
  */
 import {
   type Clock,
+  type Health,
   InvalidConfigError,
   type Random,
+  type Readiness,
   type Service,
   sleep,
   systemClock,
@@ -37,7 +39,7 @@ import {
   type ListenOptions,
   listen,
 } from "./listeners.ts";
-import type { BoundAddress, DownlinkSource, GatewayHealth, Readiness } from "./ports.ts";
+import type { BoundAddress, DownlinkSource } from "./ports.ts";
 
 export interface DrainTimings {
   /** From "not ready" to closed ports: longer than the balancer's check interval. */
@@ -148,7 +150,7 @@ export class Gateway implements Service {
   }
 
   /** What `/healthz` and `/readyz` answer; also for callers that serve it themselves. */
-  readonly health: GatewayHealth = {
+  readonly health: Health = {
     live: () => true,
     ready: () => this.#readiness(),
   };

@@ -2,7 +2,7 @@
  * Health and metrics over HTTP, for the balancer, the orchestrator and Prometheus:
  *
  *   GET /healthz   200 while the process should live
- *   GET /readyz    200 when devices may be sent here, 503 with the reasons otherwise
+ *   GET /readyz    200 when work may be sent here, 503 with the reasons otherwise
  *   GET /metrics   Prometheus text
  *
  * and nothing else. Both health answers come from memory, so asking often
@@ -11,16 +11,16 @@
  * @module
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { assert, messageOf, NetworkError, type Service } from "../src/core/index.ts";
+import { assert, type Health, messageOf, NetworkError, type Service } from "../src/core/index.ts";
 import type { Logger, Metrics } from "../src/observe/index.ts";
-import type { BoundAddress, GatewayHealth } from "./ports.ts";
+import type { BoundAddress } from "./ports.ts";
 
 export interface HttpOptions {
   /** Default 127.0.0.1. */
   readonly host?: string;
   /** 0 lets the system choose; see `address`. */
   readonly port: number;
-  readonly health: GatewayHealth;
+  readonly health: Health;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -108,7 +108,7 @@ function livenessAnswer(live: boolean): Answer {
   return live ? json(200, { live: true }) : json(503, { live: false });
 }
 
-function readinessAnswer(health: GatewayHealth): Answer {
+function readinessAnswer(health: Health): Answer {
   const { ready, reasons } = health.ready();
   return ready ? json(200, { ready: true }) : json(503, { ready: false, reasons });
 }

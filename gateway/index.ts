@@ -9,6 +9,7 @@ export {
   type GatewayAddresses,
   type GatewayOptions,
 } from "./gateway.ts";
+export { createHttpService, type HttpOptions, type HttpService } from "./http.ts";
 export {
   DEFAULT_GATEWAY_LIMITS,
   type GatewayLimits,
@@ -20,7 +21,5 @@ export type {
   BoundAddress,
   DeviceView,
   DownlinkSource,
-  GatewayHealth,
-  Readiness,
   ReleaseListener,
 } from "./ports.ts";

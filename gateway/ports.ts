@@ -55,20 +55,6 @@ export interface DownlinkSessions {
   onUpHeader(client: GatewayClient, base: number): void;
 }
 
-/** What `/readyz` answers, and why when it is "no". */
-export interface Readiness {
-  readonly ready: boolean;
-  /** Dotted reasons such as `gateway.draining`; empty when ready. */
-  readonly reasons: readonly string[];
-}
-
-/** Health as the HTTP listener asks for it; both answer at once, from memory. */
-export interface GatewayHealth {
-  /** False only when the process should be restarted. */
-  live(): boolean;
-  ready(): Readiness;
-}
-
 /** Where a listener really listens: the port the system chose when 0 was asked for. */
 export interface BoundAddress {
   readonly host: string;

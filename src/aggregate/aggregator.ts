@@ -14,8 +14,10 @@ import {
   assert,
   type Clock,
   type DeviceKey,
+  type Health,
   messageOf,
   type Random,
+  type Readiness,
   type Service,
   shardOf,
   systemClock,
@@ -66,6 +68,9 @@ export interface AggregatorOptions {
   readonly beforeCommit?: (shard: number, commit: Commit) => Promise<void>;
 }
 
+/** Ticks without one that succeeded, until an aggregator is not ready. */
+const TICKS_MISSED_MAX = 3;
+
 /** Peers beyond this many are not counted one by one. */
 const SEATS_MAX = 64;
 
@@ -89,6 +94,8 @@ export class Aggregator implements Service {
   #share = Number.POSITIVE_INFINITY;
   #timer: Timer | null = null;
   #tick: Promise<void> = Promise.resolve();
+  /** On the monotonic clock: when a look for shards last succeeded, store and queue answering. */
+  #lookedMs = Number.NEGATIVE_INFINITY;
 
   /** Throws `InvalidConfigError` on a retention out of range. */
   constructor(options: AggregatorOptions) {
@@ -118,6 +125,12 @@ export class Aggregator implements Service {
       ...(options.beforeCommit === undefined ? {} : { beforeCommit: options.beforeCommit }),
     };
   }
+
+  /** Ready while it looks for shards with success: it may hold none, when its peers have them all. */
+  readonly health: Health = {
+    live: () => true,
+    ready: () => this.#readiness(),
+  };
 
   /** The shards it writes now, ascending. */
   get held(): number[] {
@@ -159,6 +172,9 @@ export class Aggregator implements Service {
   #look(): void {
     const { log, clock, random } = this.#context;
     this.#tick = this.#balance()
+      .then(() => {
+        this.#lookedMs = clock.monotonicMs();
+      })
       .catch((error: unknown) => {
         log.warn("aggregator.tick-failed", { message: messageOf(error) });
       })
@@ -168,6 +184,13 @@ export class Aggregator implements Service {
         const delayMs = this.#tickMs * (0.5 + random.next());
         this.#timer = clock.after(delayMs, () => this.#look());
       });
+  }
+
+  #readiness(): Readiness {
+    if (this.#phase !== "running") return { ready: false, reasons: [`aggregator.${this.#phase}`] };
+    const sinceMs = this.#context.clock.monotonicMs() - this.#lookedMs;
+    const late = sinceMs > TICKS_MISSED_MAX * this.#tickMs;
+    return { ready: !late, reasons: late ? ["aggregator.tick-late"] : [] };
   }
 
   async #balance(): Promise<void> {

@@ -3,7 +3,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { createAggregator, createReleaser } from "./compose/services.ts";
+import { createAggregator, createAggregatorHttp, createReleaser } from "./compose/services.ts";
 import type { CliContext } from "./output.ts";
 import { addBackendOptions, type ServeOptions, serve } from "./serve.ts";
 
@@ -11,18 +11,24 @@ import { addBackendOptions, type ServeOptions, serve } from "./serve.ts";
 export function register(program: Command, context: CliContext): void {
   addBackendOptions(program.command("aggregator"))
     .description("fold queued deltas and publish releases; shards are shared among all that run")
+    .option("--http-port <port>", "health and metrics")
     .option("--json", "print one line of JSON on stdout when ready")
     .addHelpText(
       "after",
       `
 Examples:
   $ omega-sync aggregator --redis redis://127.0.0.1:6379
-  $ omega-sync aggregator --postgres postgres://omega@127.0.0.1/omega`,
+  $ omega-sync aggregator --postgres postgres://omega@127.0.0.1/omega --http-port 9475`,
     )
     .action((options: ServeOptions) =>
-      serve(context, options, "aggregator", async (parts) => ({
-        services: [createAggregator(parts), createReleaser(parts)],
-        describe: () => ({ shards: parts.config.shards }),
-      })),
+      serve(context, options, "aggregator", async (parts) => {
+        const aggregator = createAggregator(parts);
+        const http = createAggregatorHttp(parts, aggregator.health);
+        return {
+          // HTTP first and so stopped last: it tells of the others starting and stopping.
+          services: [...(http ? [http] : []), aggregator, createReleaser(parts)],
+          describe: () => ({ shards: parts.config.shards, ...(http && { http: http.address() }) }),
+        };
+      }),
     );
 }

@@ -20,7 +20,7 @@ export function register(program: Command, context: CliContext): void {
       `
 Examples:
   $ omega-sync gateway --redis redis://127.0.0.1:6379
-  $ omega-sync gateway --postgres postgres://omega@127.0.0.1/omega --port 1884 --http-port 9465
+  $ omega-sync gateway --postgres postgres://omega@127.0.0.1/omega --port 1884 --http-port 9474
   $ omega-sync gateway --config deploy/omega.yaml`,
     )
     .action((options: ServeOptions) =>

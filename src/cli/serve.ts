@@ -29,14 +29,17 @@ export function addBackendOptions(command: Command): Command {
     .option("--postgres <url>", "keep queue and state in PostgreSQL: postgres://user@host/db");
 }
 
-/** Those flags as settings. */
-export function backendFlags(options: ServeOptions): FlagSetting[] {
+type Role = "start" | "gateway" | "aggregator";
+
+/** Those flags as settings. In `start` one HTTP listener serves all rooms, the gateway's. */
+export function backendFlags(options: ServeOptions, role: Role = "start"): FlagSetting[] {
+  const http = role === "aggregator" ? "aggregator.http" : "gateway.http";
   return [
     { path: "backend", flag: "--redis", text: options.redis },
     { path: "backend", flag: "--postgres", text: options.postgres },
     { path: "dataDir", flag: "--data-dir", text: options.dataDir },
     { path: "gateway.tcp.port", flag: "--port", text: options.port },
-    { path: "gateway.http.port", flag: "--http-port", text: options.httpPort },
+    { path: `${http}.port`, flag: "--http-port", text: options.httpPort },
   ];
 }
 
@@ -44,13 +47,13 @@ export function backendFlags(options: ServeOptions): FlagSetting[] {
 export async function serve(
   context: CliContext,
   options: ServeOptions,
-  role: string,
+  role: Role,
   compose: (parts: Parts) => Promise<{
     readonly services: readonly Service[];
     readonly describe: () => Readonly<Record<string, unknown>>;
   }>,
 ): Promise<void> {
-  const { config } = readConfig(context, options, backendFlags(options));
+  const { config } = readConfig(context, options, backendFlags(options, role));
   const log = createLogger({ level: config.log.level, name: `omega-${role}` });
   const metrics = createMetrics();
   const { promise: broken, reject: onCrash } = rejection();

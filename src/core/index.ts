@@ -18,7 +18,7 @@ export {
 export { type DeviceKey, deviceName, ID_PATTERN, isId, parseDeviceName, requireId } from "./ids.ts";
 export * as limits from "./limits.ts";
 export { integerBelow, type Random, seededRandom, systemRandom } from "./random.ts";
-export { type Service, startAll, stopAll } from "./service.ts";
+export { type Health, type Readiness, type Service, startAll, stopAll } from "./service.ts";
 export { shardOf } from "./shard.ts";
 export type { SqlClient, SqlNotification, SqlPool, SqlResult } from "./sql.ts";
 export { within } from "./within.ts";

@@ -1,5 +1,5 @@
 /**
- * What starts, stops: in reverse order, every step tried even when one fails.
+ * What starts, stops: in reverse order, every step tried even when one fails. And how it says that it is well.
  * @module
  */
 import { messageOf } from "./errors.ts";
@@ -11,6 +11,20 @@ export interface Service {
   drain?(): Promise<void>;
   /** Idempotent; leaves no timer and no socket. */
   stop(): Promise<void>;
+}
+
+/** Whether work may be sent here, and why not when it may not. */
+export interface Readiness {
+  readonly ready: boolean;
+  /** Dotted reasons such as `gateway.draining`; empty when ready. */
+  readonly reasons: readonly string[];
+}
+
+/** Health as an HTTP listener asks for it; both answer at once, from memory. */
+export interface Health {
+  /** False only when the process should be restarted. */
+  live(): boolean;
+  ready(): Readiness;
 }
 
 /** Starts `services` in order. If one fails, stops those already started and rethrows. */

@@ -166,6 +166,27 @@ describe("aggregator", () => {
     expect(clock.timers).toBe(0);
   });
 
+  it("is ready while it looks for shards with success, even when others hold them all", async () => {
+    const { clock, store, queue } = setUp();
+    const dying = processModel(store, clock);
+    const a = aggregatorOn(queue, store, clock, "a");
+    const b = aggregatorOn(queue, dying.store, clock, "b", { shards: [0] });
+    expect(a.health.ready()).toEqual({ ready: false, reasons: ["aggregator.idle"] });
+    await a.start();
+    await b.start();
+    expect(b.held).toEqual([]);
+    expect([a.health.ready(), b.health.ready()]).toEqual(
+      Array(2).fill({ ready: true, reasons: [] }),
+    );
+    dying.kill();
+    await clock.advance(600);
+    expect(a.health.ready().ready).toBe(true);
+    expect(b.health.ready()).toEqual({ ready: false, reasons: ["aggregator.tick-late"] });
+    expect(b.health.live()).toBe(true);
+    await a.stop();
+    expect(a.health.ready()).toEqual({ ready: false, reasons: ["aggregator.stopped"] });
+  });
+
   it("forgets a device on a shard it holds, and says so when it does not", async () => {
     const { clock, store, queue } = setUp();
     const only = aggregatorOn(queue, store, clock, "a");

@@ -43,6 +43,7 @@ describe("config: no open doors", () => {
     ["gateway.tcp.host=192.168.1.5"],
     ["gateway.tcp.host=tv.example.com"],
     ["gateway.http.host=0.0.0.0"],
+    ["aggregator.http.host=0.0.0.0"],
     ["gateway.ws.enabled=true", "gateway.ws.host=0.0.0.0"],
   ])("config: %s %s without authentication is refused with the fix named", (...set) => {
     const given = set.filter((text) => typeof text === "string");
@@ -54,6 +55,8 @@ describe("config: no open doors", () => {
 
   it("config: a listener that is off may have any address", () => {
     expect(faultsOf("gateway.ws.host=0.0.0.0")).toEqual([]);
+    const off = ["aggregator.http.enabled=false", "aggregator.http.host=0.0.0.0"];
+    expect(faultsOf(...off, "aggregator.http.port=1883")).toEqual([]);
   });
 
   it("config: the refusal is exit 78", async () => {
@@ -97,6 +100,8 @@ describe("config: settings that need one another", () => {
     [["gateway.tls.certFile=gone.pem"], "gone.pem"],
     [["gateway.limits.keepaliveSMin=100", "gateway.limits.keepaliveSMax=50"], "keepaliveSMax"],
     [["gateway.http.port=1883"], "taken by gateway.tcp"],
+    [["gateway.http.port=9465"], "9465 is taken by gateway.http"],
+    [["aggregator.http.port=1883"], "taken by gateway.tcp"],
   ])("config: %j is refused because of %j", (set, mention) => {
     const [fault, ...others] = faultsOf(...set);
     expect(others).toEqual([]);
@@ -136,8 +141,9 @@ describe("config: agrees with the rest of the house", () => {
 
   it("config: the defaults are those of the aggregate room", () => {
     const { aggregator, releaser } = readConfig({ env: {}, cwd: dir.path }).config;
+    const { http: _, ...writer } = aggregator;
     const { topK, cadenceMs, ...policy } = releaser;
-    expect(DEFAULT_WRITER_SETTINGS).toMatchObject(aggregator);
+    expect(DEFAULT_WRITER_SETTINGS).toMatchObject(writer);
     expect(DEFAULT_VERSION_POLICY).toMatchObject({ ...policy, patternsMax: topK });
     expect(cadenceMs).toBe(60_000);
   });

@@ -110,11 +110,14 @@ describe("deploy: compose", () => {
     expect(config.networks.inside.internal).toBe(true);
   });
 
-  it("deploy: only the gateway, which serves /healthz, is judged by it", async () => {
+  it("deploy: each server is judged by its own /healthz, at the port it is told to serve it on", async () => {
     const { gateway, aggregator } = parse(await composeConfig()).services;
-    expect(gateway.healthcheck).toBeUndefined();
-    // The parsers have two ways to say "disabled".
-    expect([{ disable: true }, { test: ["NONE"] }]).toContainEqual(aggregator.healthcheck);
+    const settings = parse(readFileSync(join(ROOT, "deploy/omega.yaml"), "utf8"));
+    expect(gateway.healthcheck, "the image's own").toBeUndefined();
+    const image = readFileSync(join(ROOT, "Dockerfile"), "utf8");
+    expect(image).toContain(`127.0.0.1:${settings.gateway.http.port}/healthz`);
+    const check = aggregator.healthcheck.test.join(" ");
+    expect(check).toContain(`127.0.0.1:${settings.aggregator.http.port}/healthz`);
   });
 
   it("deploy: no secret is in the file or in a container's environment", async () => {

@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { connect } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { createHttpService, type HttpService } from "../../gateway/http.ts";
-import type { Readiness } from "../../gateway/ports.ts";
+import type { Readiness } from "../../src/core/index.ts";
 import { createMetrics, type Metrics, silentLogger } from "../../src/observe/index.ts";
 
 let http: HttpService;

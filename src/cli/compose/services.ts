@@ -4,13 +4,15 @@
  */
 import {
   type AuthOptions,
+  createHttpService,
   Gateway,
+  type HttpService,
   type JwtKeySource,
   type ListenersOptions,
   type TlsFiles,
 } from "../../../gateway/index.ts";
 import { Aggregator, Releaser } from "../../aggregate/index.ts";
-import { assert, systemClock } from "../../core/index.ts";
+import { assert, type Health, systemClock } from "../../core/index.ts";
 import type { Logger, Metrics } from "../../observe/index.ts";
 import type { Zstd } from "../../wire/index.ts";
 import type { Config } from "../config.ts";
@@ -55,15 +57,25 @@ export async function createGateway(parts: Parts): Promise<Gateway> {
 
 export function createAggregator({ config, backend, zstd, log, metrics }: Parts): Aggregator {
   const { bucketMs, bucketsKept } = config.releaser;
+  const { http: _, ...settings } = config.aggregator;
   return new Aggregator({
     queue: backend.queue,
     store: backend.store,
     zstd,
     policy: { dimOf: dimOf(config), bucketMs, bucketsKept },
-    settings: config.aggregator,
+    settings,
     log: log.child({ room: "aggregate" }),
     metrics,
   });
+}
+
+/** Health and metrics of a process that has no gateway; null when switched off. */
+export function createAggregatorHttp(
+  { config, log, metrics }: Parts,
+  health: Health,
+): HttpService | null {
+  const { enabled, host, port } = config.aggregator.http;
+  return enabled ? createHttpService({ host, port, health, metrics, log }) : null;
 }
 
 /** Without `tenants`, it releases for every tenant of the configuration. */

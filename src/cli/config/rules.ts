@@ -17,25 +17,44 @@ export function isLoopback(host: string): boolean {
   return plain === "localhost" || plain === "::1" || (isIPv4(plain) && plain.startsWith("127."));
 }
 
-const LISTENERS = ["tcp", "tls", "ws", "http"] as const;
+interface Listener {
+  /** Dotted path of its section. */
+  readonly path: string;
+  readonly host: string;
+  readonly port: number;
+}
 
-/** A gateway that anyone can reach must ask who is there. */
+/** Everything that would listen. One file serves all processes of a machine, so they count together. */
+function listenersOf({ gateway, aggregator }: Config): Listener[] {
+  const { tcp, tls, ws, http } = gateway;
+  return [
+    { ...tcp, path: "gateway.tcp" },
+    { ...tls, path: "gateway.tls" },
+    { ...ws, path: "gateway.ws" },
+    { ...http, path: "gateway.http", enabled: true },
+    { ...aggregator.http, path: "aggregator.http" },
+  ].filter((listener) => listener.enabled);
+}
+
+/** The settings that {@link listenersOf} reads, with `host` or `port` as the rule needs. */
+function listenerSettings(name: "host" | "port"): string[] {
+  const optional = ["gateway.tcp", "gateway.tls", "gateway.ws", "aggregator.http"];
+  return [
+    ...optional.flatMap((path) => [`${path}.enabled`, `${path}.${name}`]),
+    `gateway.http.${name}`,
+  ];
+}
+
+/** Who listens where anyone can reach it must ask who is there. */
 const noOpenDoors: Rule = {
-  reads: [
-    "gateway.auth.mode",
-    ...LISTENERS.map((name) => `gateway.${name}.host`),
-    ...["tcp", "tls", "ws"].map((name) => `gateway.${name}.enabled`),
-  ],
-  check({ gateway }) {
-    if (gateway.auth.mode !== "none") return [];
-    return LISTENERS.filter((name) => {
-      const listener = gateway[name];
-      const enabled = "enabled" in listener ? listener.enabled : true;
-      return enabled && !isLoopback(listener.host);
-    }).map((name) => ({
-      path: `gateway.${name}.host`,
+  reads: ["gateway.auth.mode", ...listenerSettings("host")],
+  check(config) {
+    if (config.gateway.auth.mode !== "none") return [];
+    const open = listenersOf(config).filter(({ host }) => !isLoopback(host));
+    return open.map(({ path, host }) => ({
+      path: `${path}.host`,
       fault:
-        `${gateway[name].host} can be reached from other machines while gateway.auth.mode is none: ` +
+        `${host} can be reached from other machines while gateway.auth.mode is none: ` +
         "set gateway.auth.mode to password or jwt, or listen on 127.0.0.1",
     }));
   },
@@ -84,20 +103,16 @@ const tlsNeedsCertificate: Rule = {
 };
 
 const onePortEach: Rule = {
-  reads: LISTENERS.flatMap((name) =>
-    name === "http" ? ["gateway.http.port"] : [`gateway.${name}.port`, `gateway.${name}.enabled`],
-  ),
-  check({ gateway }) {
+  reads: listenerSettings("port"),
+  check(config) {
     const taken = new Map<number, string>();
-    return LISTENERS.flatMap((name) => {
-      const listener = gateway[name];
-      if (("enabled" in listener && !listener.enabled) || listener.port === 0) return [];
-      const other = taken.get(listener.port);
-      taken.set(listener.port, name);
-      if (other === undefined) return [];
-      return [
-        { path: `gateway.${name}.port`, fault: `${listener.port} is taken by gateway.${other}` },
-      ];
+    return listenersOf(config).flatMap(({ path, port }) => {
+      if (port === 0) return [];
+      const other = taken.get(port);
+      taken.set(port, path);
+      return other === undefined
+        ? []
+        : [{ path: `${path}.port`, fault: `${port} is taken by ${other}` }];
     });
   },
 };

@@ -10,9 +10,19 @@ import { z } from "zod";
 import { ID_PATTERN, limits } from "../../core/index.ts";
 import { type Backend, parseBackend } from "./backend.ts";
 import { gatewaySchema } from "./gateway-schema.ts";
-import { count, ratio } from "./setting.ts";
+import { count, flag, host, port, ratio } from "./setting.ts";
+
+const aggregatorHttp = z.strictObject({
+  enabled: flag(
+    true,
+    "Serve health and metrics of the aggregator process; in start, gateway.http serves them.",
+  ),
+  host: host("Address of the aggregator's /healthz, /readyz and /metrics."),
+  port: port(9465, "Port of the aggregator's /healthz, /readyz and /metrics"),
+});
 
 const aggregator = z.strictObject({
+  http: aggregatorHttp.prefault({}),
   commitIntervalMs: count(
     200,
     { min: 1, max: 10_000 },
