@@ -43,7 +43,8 @@ export interface ListenOptions {
 export interface ListenersOptions {
   readonly tcp?: ListenOptions;
   readonly tls?: ListenOptions & TlsFiles;
-  readonly ws?: ListenOptions & { readonly tls?: TlsFiles };
+  /** `path`: the one HTTP path that upgrades, by default `/mqtt`; a query string is ignored. */
+  readonly ws?: ListenOptions & { readonly path?: string; readonly tls?: TlsFiles };
 }
 
 export type ListenerKind = keyof ListenersOptions;
@@ -65,14 +66,18 @@ export interface Listener {
 
 /** [MQTT-6.0.0-3] The subprotocol a client must offer. */
 const SUBPROTOCOL = "mqtt";
+const PATH_DEFAULT = "/mqtt";
 /** A WebSocket message may hold a whole packet with room, never more (P8). */
 const MESSAGE_BYTES_MAX = 2 * coreLimits.PACKET_BYTES_MAX;
 const HTTP_HEADER_BYTES_MAX = 8 * 1024;
 
+/** The options of any kind of listener. */
+type AnyOptions = NonNullable<ListenersOptions["ws"]> & Partial<TlsFiles>;
+
 /** Binds one listener. Rejects with `NetworkError("gateway.listen")`. */
 export async function listen(
   kind: ListenerKind,
-  options: ListenOptions & { readonly tls?: TlsFiles } & Partial<TlsFiles>,
+  options: AnyOptions,
   environment: ListenerEnvironment,
 ): Promise<Listener> {
   const entrances = new Map<string, Entrance>();
@@ -107,7 +112,7 @@ export async function listen(
 /** What happens to a raw socket on its way to becoming a stream of MQTT. */
 function stages(
   kind: ListenerKind,
-  options: ListenOptions & { readonly tls?: TlsFiles } & Partial<TlsFiles>,
+  options: AnyOptions,
   environment: ListenerEnvironment,
   entrances: ReadonlyMap<string, Entrance>,
 ): (socket: Socket) => void {
@@ -128,7 +133,7 @@ function stages(
       return (socket) => server.emit("connection", socket);
     }
     case "ws": {
-      const upgrades = upgradeServer(toBroker);
+      const upgrades = upgradeServer(options.path ?? PATH_DEFAULT, toBroker);
       if (options.tls === undefined) return (socket) => upgrades.emit("connection", socket);
       const server = tlsServer(options.tls, environment);
       server.on("secureConnection", (socket) => upgrades.emit("connection", socket));
@@ -167,8 +172,8 @@ function readTlsFiles({ certFile, keyFile, caFile }: TlsFiles) {
   };
 }
 
-/** An HTTP server that knows one thing: upgrading to MQTT over WebSocket (§6). */
-function upgradeServer(toBroker: (stream: Duplex, socket: Socket) => void) {
+/** An HTTP server that knows one thing: upgrading `path` to MQTT over WebSocket (§6). */
+function upgradeServer(path: string, toBroker: (stream: Duplex, socket: Socket) => void) {
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: MESSAGE_BYTES_MAX,
@@ -176,17 +181,17 @@ function upgradeServer(toBroker: (stream: Duplex, socket: Socket) => void) {
     clientTracking: false,
     handleProtocols: () => SUBPROTOCOL,
   });
-  const server = createHttpServer(
-    { maxHeaderSize: HTTP_HEADER_BYTES_MAX },
-    (_request, response) => {
-      response.writeHead(426, { connection: "close", upgrade: "websocket" }).end();
-    },
-  );
+  const server = createHttpServer({ maxHeaderSize: HTTP_HEADER_BYTES_MAX }, (request, response) => {
+    const status = pathOf(request) === path ? 426 : 404;
+    const headers = status === 426 ? { upgrade: "websocket" } : {};
+    response.writeHead(status, { connection: "close", ...headers }).end();
+  });
   server.on("clientError", (_error, socket) => socket.destroy());
   server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on("error", () => {});
-    if (!offeredProtocols(request).includes(SUBPROTOCOL)) {
-      socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    const refusal = refusalOf(request, path);
+    if (refusal !== null) {
+      socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\n\r\n`);
       return;
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
@@ -194,6 +199,16 @@ function upgradeServer(toBroker: (stream: Duplex, socket: Socket) => void) {
     });
   });
   return server;
+}
+
+/** The status line's end for an upgrade that is none of ours; null to go on. */
+function refusalOf(request: IncomingMessage, path: string): string | null {
+  if (pathOf(request) !== path) return "404 Not Found";
+  return offeredProtocols(request).includes(SUBPROTOCOL) ? null : "400 Bad Request";
+}
+
+function pathOf({ url = "" }: IncomingMessage): string {
+  return url.split("?", 1)[0] ?? "";
 }
 
 function offeredProtocols({ headers }: IncomingMessage): string[] {

@@ -118,8 +118,8 @@ function listenersOf({ tcp, tls, ws }: Config["gateway"]): ListenersOptions {
 }
 
 function wsOf(ws: Config["gateway"]["ws"]): NonNullable<ListenersOptions["ws"]> {
-  const { host, port } = ws;
-  return ws.certFile === null ? { host, port } : { host, port, tls: filesOf(ws) };
+  const { host, port, path } = ws;
+  return { host, port, path, ...(ws.certFile === null ? {} : { tls: filesOf(ws) }) };
 }
 
 interface FileNames {

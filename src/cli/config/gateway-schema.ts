@@ -28,9 +28,10 @@ const ws = z.strictObject({
   port: port(8083, "Port of the WebSocket listener"),
   path: z
     .string()
-    .regex(/^\/[\x21-\x7e]*$/, "must start with /")
+    .regex(/^\/[!-~]*$/, "must start with /")
+    .regex(/^[^?#]*$/, "must be a path alone, without ? or #")
     .default("/mqtt")
-    .meta({ description: "HTTP path of the WebSocket listener." }),
+    .meta({ description: "The one HTTP path that becomes a WebSocket." }),
   certFile: file("PEM certificate chain; with it the listener speaks wss."),
   keyFile: file("PEM private key; goes with certFile."),
 });

@@ -46,12 +46,16 @@ async function tlsClient(port: number, maxVersion: SecureVersion = "TLSv1.3"): P
   return new RawClient(socket);
 }
 
-function webSocket(port: number, protocols: string[] = ["mqtt"], scheme = "ws"): WebSocket {
-  return new WebSocket(`${scheme}://127.0.0.1:${port}/`, protocols, { rejectUnauthorized: false });
+function webSocket(
+  port: number,
+  { protocols = ["mqtt"], scheme = "ws", path = "/mqtt" } = {},
+): WebSocket {
+  const url = `${scheme}://127.0.0.1:${port}${path}`;
+  return new WebSocket(url, protocols, { rejectUnauthorized: false });
 }
 
 async function wsClient(port: number, scheme = "ws"): Promise<RawClient> {
-  const socket = webSocket(port, ["mqtt"], scheme);
+  const socket = webSocket(port, { scheme });
   const client = new RawClient(createWebSocketStream(socket));
   await once(socket, "open");
   expect(socket.protocol).toBe("mqtt");
@@ -193,7 +197,7 @@ describe("WebSocket", () => {
     ["another subprotocol", ["chat"]],
   ])("[MQTT-6.0.0-3] %s is refused", async (_name, protocols) => {
     const { gateway } = await start();
-    const socket = webSocket(gateway.addresses.ws?.port ?? 0, protocols);
+    const socket = webSocket(gateway.addresses.ws?.port ?? 0, { protocols });
     const [error] = (await once(socket, "error")) as [Error];
     expect(error.message).toContain("400");
   });
@@ -207,10 +211,32 @@ describe("WebSocket", () => {
     await once(socket, "close");
   });
 
-  test("a plain HTTP request is told to upgrade", async () => {
+  test("a plain HTTP request is told to upgrade, or that nothing is there", async () => {
     const { gateway } = await start();
-    const response = await fetch(`http://127.0.0.1:${gateway.addresses.ws?.port}/`);
-    expect(response.status).toBe(426);
+    const statusOf = async (path: string) =>
+      (await fetch(`http://127.0.0.1:${gateway.addresses.ws?.port}${path}`)).status;
+    expect(await statusOf("/mqtt")).toBe(426);
+    expect(await statusOf("/")).toBe(404);
+  });
+
+  test.each([
+    ["/", 404],
+    ["/mqtt/", 404],
+    ["/mqtt", 404],
+    ["/TV", 404],
+    ["/tv", 101],
+    ["/tv?session=1", 101],
+  ])("where the path is /tv, %s is answered %i", async (path, status) => {
+    const { gateway } = await startGateway({ listeners: { ws: { ...LOOPBACK, path: "/tv" } } });
+    const socket = webSocket(gateway.addresses.ws?.port ?? 0, { path });
+    const answered = await Promise.race([
+      once(socket, "open").then(() => 101),
+      new Promise((resolve) => {
+        socket.on("unexpected-response", (_request, { statusCode }) => resolve(statusCode));
+      }),
+    ]);
+    expect(answered).toBe(status);
+    socket.on("error", () => {}).terminate();
   });
 
   test("THREATS 13: a request that never becomes MQTT is closed at the deadline", async () => {
