@@ -60,6 +60,11 @@ const KILL_SHARE = 0.5;
 const GATEWAY_DOWN_MS = 1_000;
 /** After the announced time it goes on while anything still moves, and this long after nothing did. */
 const STALL_MS = 30_000;
+/**
+ * The embedded database is one thread: more writers of more small commits would only stand in
+ * line there, in front of the gateway's adds.
+ */
+const FOR_ONE_DATABASE_THREAD = { shards: "1", "aggregator.commitIntervalMs": "1000" };
 const TICK_MS = 250;
 const LOOK_MS_MAX = 15_000;
 const RELEASE_CADENCE_MS_MIN = 2_000;
@@ -88,7 +93,11 @@ async function withBackend(options: DemoOptions, workDir: string): Promise<DemoR
     // A handful of TVs must be enough to release a pattern where there are only dozens.
     "releaser.minDevices": `${Math.max(2, Math.min(50, Math.floor(devices / 20)))}`,
   };
-  const config = options.configOf(settings);
+  const plain = options.configOf(settings);
+  const config =
+    plain.backend.kind === "embedded"
+      ? options.configOf({ ...settings, ...FOR_ONE_DATABASE_THREAD })
+      : plain;
   const log = createLogger({ level: config.log.level, name: "omega-demo" });
   options.table.say(`opening the backend (${config.backend.kind}) …`);
   const backend = await openBackend({ config, log, metrics: createMetrics() });
