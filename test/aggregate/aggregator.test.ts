@@ -4,8 +4,8 @@ import { verifyShards } from "../../src/aggregate/verify.ts";
 import { seededRandom, shardOf, TransportError } from "../../src/core/index.ts";
 import type { DeltaConsumer, EntryHandler, QueueEntry } from "../../src/queue/index.ts";
 import { memoryStore, type Store } from "../../src/store/index.ts";
+import { type ManualClock, manualClock, settle } from "../support/manual-clock.ts";
 import { absolute, deltaFrame, keyOf, NOW_MS, POLICY, queued, zstd } from "./frames.ts";
-import { type ManualClock, manualClock, settle } from "./manual-clock.ts";
 import { processModel } from "./process-model.ts";
 import { watchOutcome } from "./writers.ts";
 
@@ -96,7 +96,7 @@ describe("aggregator", () => {
     await only.stop();
     await only.stop();
     expect(only.held).toEqual([]);
-    expect(clock.timers).toBe(0);
+    expect(clock.pending).toBe(0);
     for (let shard = 0; shard < SHARDS; shard += 1) {
       expect(await store.acquireLease(`shard-${shard}`, "next", 1_000)).not.toBeNull();
     }
@@ -122,7 +122,7 @@ describe("aggregator", () => {
     expect(all(b, c)).toEqual([0, 1, 2, 3, 4, 5]);
     await b.stop();
     await c.stop();
-    expect(clock.timers).toBe(0);
+    expect(clock.pending).toBe(0);
   });
 
   it("P2: deltas keep being applied exactly once while shards change hands and a writer dies", async () => {
@@ -163,7 +163,7 @@ describe("aggregator", () => {
     await clock.advance(500);
     expect(only.held).toEqual([0, 1, 2, 3, 4, 5]);
     await only.stop();
-    expect(clock.timers).toBe(0);
+    expect(clock.pending).toBe(0);
   });
 
   it("is ready while it looks for shards with success, even when others hold them all", async () => {

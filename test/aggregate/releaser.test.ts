@@ -5,9 +5,9 @@ import { seededRandom } from "../../src/core/index.ts";
 import { createMetrics } from "../../src/observe/index.ts";
 import { memoryStore, type Store } from "../../src/store/index.ts";
 import { contentHash, type Release } from "../../src/wire/index.ts";
+import { type ManualClock, manualClock, settle } from "../support/manual-clock.ts";
 import { type Fault, faultyStore } from "./faults.ts";
 import { absolute, deltaFrame, keyOf, NOW_MS, queued, vectorOf, zstd } from "./frames.ts";
-import { type ManualClock, manualClock, settle } from "./manual-clock.ts";
 import { openWriter, watchOutcome } from "./writers.ts";
 
 const TENANT = "acme";
@@ -87,7 +87,7 @@ describe("releaser", () => {
     expect(ladder?.contentHash).toEqual(contentHash(newest as Release));
     expect(before?.version).toBe(1);
     await releaser.stop();
-    expect(clock.timers).toBe(0);
+    expect(clock.pending).toBe(0);
   });
 
   it("keeps its pace: a round at the start and one per cadence", async () => {
@@ -102,7 +102,7 @@ describe("releaser", () => {
     await clock.advance(11_000);
     expect((await store.currentRelease(TENANT))?.version).toBe(2);
     await releaser.stop();
-    expect(clock.timers).toBe(0);
+    expect(clock.pending).toBe(0);
   });
 
   it("P5: one releaser at a time; when it stops the other takes over at once", async () => {

@@ -6,6 +6,7 @@ import type { DeviceKey } from "../../src/core/index.ts";
 import { createMetrics } from "../../src/observe/index.ts";
 import type { QueueEntry } from "../../src/queue/index.ts";
 import { memoryStore, type Store } from "../../src/store/index.ts";
+import { manualClock, settle } from "../support/manual-clock.ts";
 import { faultyStore } from "./faults.ts";
 import {
   absolute,
@@ -18,7 +19,6 @@ import {
   POLICY,
   queued,
 } from "./frames.ts";
-import { manualClock, settle } from "./manual-clock.ts";
 import { printed, referenceFold } from "./reference.ts";
 import { openWriter, watchOutcome, writerContext } from "./writers.ts";
 
@@ -75,7 +75,7 @@ describe("shard writer", () => {
       table: expected(entries),
     });
     await writer.stop();
-    expect(clock.timers).toBe(0);
+    expect(clock.pending).toBe(0);
   });
 
   it("a full commit does not wait, and devices seen lately are not read again", async () => {
@@ -226,7 +226,7 @@ describe("shard writer", () => {
     expect(faulty.calls("commit")).toBe(2);
     await stale.stop();
     await owner.stop();
-    expect(clock.timers).toBe(0);
+    expect(clock.pending).toBe(0);
   });
 
   it("a lease that cannot be renewed is given up in time, in the middle of a batch", async () => {
@@ -249,7 +249,7 @@ describe("shard writer", () => {
     expect(folded).toBe(1);
     await expect(writer.handle([])).rejects.toMatchObject({ reason: "lease.lost" });
     await writer.stop();
-    expect(clock.timers).toBe(0);
+    expect(clock.pending).toBe(0);
   });
 
   it("renewals keep the shard for as long as the writer lives", async () => {
@@ -316,7 +316,7 @@ describe("shard writer", () => {
     await expect(writer.handle([entry])).rejects.toMatchObject({ reason: "lease.lost" });
     expect(await store.acquireLease("shard-0", "writer-2", 1_000)).toBe(2);
     await writer.stop();
-    expect(clock.timers).toBe(0);
+    expect(clock.pending).toBe(0);
   });
 
   it("stop is bounded when the store hangs", async () => {
@@ -330,7 +330,7 @@ describe("shard writer", () => {
     expect(stopping.state).toBe("open");
     await clock.advance(1);
     expect([stopping.state, job.state]).toEqual(["done", "lease.lost"]);
-    expect(clock.timers).toBe(0);
+    expect(clock.pending).toBe(0);
   });
 
   it("an entry of another shard is not consumed: the job stays in the queue", async () => {

@@ -10,8 +10,8 @@ import {
 import { seededRandom } from "../../src/core/index.ts";
 import { type Metrics, noMetrics, silentLogger } from "../../src/observe/index.ts";
 import type { Commit, Store } from "../../src/store/index.ts";
+import type { ManualClock } from "../support/manual-clock.ts";
 import { POLICY, zstd } from "./frames.ts";
-import type { ManualClock } from "./manual-clock.ts";
 
 export interface WriterWishes {
   readonly owner?: string;

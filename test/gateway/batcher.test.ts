@@ -3,7 +3,7 @@ import { Batcher } from "../../gateway/batcher.ts";
 import { gatewayLimits } from "../../gateway/limits.ts";
 import type { OmegaError } from "../../src/core/index.ts";
 import { noMetrics, silentLogger } from "../../src/observe/index.ts";
-import { manualClock } from "./manual-clock.ts";
+import { manualClock } from "../support/manual-clock.ts";
 import { HeldProducer } from "./uplink/fixture.ts";
 
 function setUp(limits: Parameters<typeof gatewayLimits>[0] = {}) {

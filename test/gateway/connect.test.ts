@@ -4,7 +4,7 @@ import { Admission } from "../../gateway/admission.ts";
 import { type ConnectRequest, connackBytes, judgeConnect } from "../../gateway/connect.ts";
 import { gatewayLimits, TokenBucket } from "../../gateway/limits.ts";
 import type { InvalidConfigError } from "../../src/core/index.ts";
-import { manualClock } from "./manual-clock.ts";
+import { manualClock } from "../support/manual-clock.ts";
 
 const RULES = { keepaliveSMin: 5, keepaliveSMax: 3_600, usernameRequired: true };
 const GOOD: ConnectRequest = {

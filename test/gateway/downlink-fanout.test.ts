@@ -5,8 +5,8 @@ import { Ladders } from "../../gateway/ladders.ts";
 import { createPacer } from "../../gateway/pacer.ts";
 import { seededRandom } from "../../src/core/index.ts";
 import { silentLogger } from "../../src/observe/index.ts";
+import { type ManualClock, manualClock, settle } from "../support/manual-clock.ts";
 import { ladderOf, SourceDouble, TENANT } from "./downlink-world.ts";
-import { type ManualClock, manualClock, settle } from "./manual-clock.ts";
 
 /** Devices that take whatever version is newest when they are served, as the downlink's do. */
 class Crowd implements Audience<number> {

@@ -5,8 +5,8 @@ import { downParts, holdLadder, Ladders } from "../../gateway/ladders.ts";
 import { publishHead } from "../../gateway/publish-packet.ts";
 import { Reach } from "../../gateway/reach.ts";
 import { downFrame, type Ladder } from "../../src/wire/index.ts";
+import { manualClock } from "../support/manual-clock.ts";
 import { ladderOf, SourceDouble, TENANT } from "./downlink-world.ts";
-import { manualClock } from "./manual-clock.ts";
 
 const byVersion = new Map<number, Ladder>([0, 1, 2, 7].map((v) => [v, ladderOf(v)]));
 

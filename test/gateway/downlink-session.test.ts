@@ -1,5 +1,6 @@
 import { connectAsync } from "mqtt";
 import { afterEach, describe, expect, test } from "vitest";
+import { manualClock } from "../support/manual-clock.ts";
 import { waitFor } from "../support/wait.ts";
 import {
   headerOf,
@@ -11,7 +12,6 @@ import {
   startWorld,
   type World,
 } from "./downlink-world.ts";
-import { manualClock } from "./manual-clock.ts";
 
 let world: World;
 afterEach(() => world.close());

@@ -3,8 +3,8 @@ import type { Client } from "aedes";
 import { afterEach, describe, expect, test } from "vitest";
 import { type CutReason, Link } from "../../gateway/link.ts";
 import { Subscriber } from "../../gateway/subscriber.ts";
+import { type ManualClock, manualClock } from "../support/manual-clock.ts";
 import { headerOf, keyOf, ladderOf, startWorld, type World } from "./downlink-world.ts";
-import { type ManualClock, manualClock } from "./manual-clock.ts";
 
 describe("THREATS 17: a device that stops reading", () => {
   let world: World;

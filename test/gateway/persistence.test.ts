@@ -2,7 +2,7 @@ import { Aedes } from "aedes";
 import { describe, expect, test } from "vitest";
 import { createPersistence } from "../../gateway/persistence.ts";
 import { Sessions } from "../../gateway/sessions.ts";
-import { manualClock } from "./manual-clock.ts";
+import { manualClock } from "../support/manual-clock.ts";
 
 const CLIENT = { id: "acme/tv" };
 const DOWN = "omega/v1/acme/d/tv/down";

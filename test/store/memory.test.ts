@@ -1,5 +1,5 @@
 import { memoryStore, type Store, type StoreOptions } from "../../src/store/index.ts";
-import { manualClock } from "../gateway/manual-clock.ts";
+import { manualClock } from "../support/manual-clock.ts";
 import { type Rig, storeContract } from "./contract.ts";
 
 storeContract(

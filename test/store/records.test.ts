@@ -12,7 +12,7 @@ import {
   encodeLadder,
   encodeRelease,
 } from "../../src/store/release-records.ts";
-import { hex, reasonOf, refusalOf } from "../wire/reason.ts";
+import { hex, reasonOf, refusalOf } from "../support/reason.ts";
 import { ALL_BYTES, bytes, cursorOf, keyOn, letterOf, releaseOf } from "./samples.ts";
 
 const natural = fc.oneof(

@@ -3,7 +3,7 @@ import { seededRandom } from "../../src/core/index.ts";
 import { silentLogger } from "../../src/observe/index.ts";
 import { Listeners, problemEvents, releaseEvent } from "../../src/store/events.ts";
 import { type NotificationSource, Watch } from "../../src/store/watch.ts";
-import { manualClock } from "../gateway/manual-clock.ts";
+import { manualClock } from "../support/manual-clock.ts";
 import { keysOn } from "./samples.ts";
 
 /** A subscription whose every fault is the test's to choose. */

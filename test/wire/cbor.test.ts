@@ -7,8 +7,8 @@ import {
   encodeCbor,
   walkCbor,
 } from "../../src/wire/index.ts";
+import { hex, refusalOf } from "../support/reason.ts";
 import { anyCbor } from "./arbitraries.ts";
-import { hex, refusalOf } from "./reason.ts";
 
 /** The head of a long byte string, array or map: major type and a four-byte length. */
 function head4(major: number, length: number): string {

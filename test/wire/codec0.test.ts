@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { codec0, codecById, residualOf } from "../../src/wire/index.ts";
+import { hex, reasonOf } from "../support/reason.ts";
 import { anyVector } from "./arbitraries.ts";
-import { hex, reasonOf } from "./reason.ts";
 
 const DIM = 10;
 const anyResiduals = fc.array(

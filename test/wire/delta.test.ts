@@ -18,8 +18,8 @@ import {
   toGrid,
   type Upsert,
 } from "../../src/wire/index.ts";
+import { hex, refusalOf } from "../support/reason.ts";
 import { anyDelta } from "./arbitraries.ts";
-import { hex, refusalOf } from "./reason.ts";
 
 const zstd = await loadZstd();
 const UP = limits.UP_FRAME_BYTES_MAX;

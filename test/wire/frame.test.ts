@@ -14,8 +14,8 @@ import {
   peekFrame,
   unpackBody,
 } from "../../src/wire/index.ts";
+import { hex, refusalOf } from "../support/reason.ts";
 import { anyPosition } from "./arbitraries.ts";
-import { hex, refusalOf } from "./reason.ts";
 
 const zstd = await loadZstd();
 const MAX = limits.DOWN_FRAME_BYTES_MAX;

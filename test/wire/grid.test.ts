@@ -8,8 +8,8 @@ import {
   residualOf,
   toGrid,
 } from "../../src/wire/index.ts";
+import { reasonOf } from "../support/reason.ts";
 import { anyVector } from "./arbitraries.ts";
-import { reasonOf } from "./reason.ts";
 
 const float = fc.double({ min: -1e300, max: 1e300, noNaN: true });
 

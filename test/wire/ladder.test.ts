@@ -14,8 +14,8 @@ import {
   type Release,
   toGrid,
 } from "../../src/wire/index.ts";
+import { refusalOf } from "../support/reason.ts";
 import { anyPosition } from "./arbitraries.ts";
-import { refusalOf } from "./reason.ts";
 
 const zstd = await loadZstd();
 const DOWN = limits.DOWN_FRAME_BYTES_MAX;

@@ -12,8 +12,8 @@ import {
   PROBLEMS_MAX,
   peekFrame,
 } from "../../src/wire/index.ts";
+import { refusalOf } from "../support/reason.ts";
 import { anyProblem } from "./arbitraries.ts";
-import { refusalOf } from "./reason.ts";
 
 const zstd = await loadZstd();
 const DOWN = limits.DOWN_FRAME_BYTES_MAX;

@@ -20,8 +20,8 @@ import {
   quantiseRelease,
   type Release,
 } from "../../src/wire/index.ts";
+import { hex, refusalOf } from "../support/reason.ts";
 import { anyRelease } from "./arbitraries.ts";
-import { hex, refusalOf } from "./reason.ts";
 
 const zstd = await loadZstd();
 const DOWN = limits.DOWN_FRAME_BYTES_MAX;

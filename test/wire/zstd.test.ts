@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { limits } from "../../src/core/index.ts";
 import { napiZstd, type Zstd, zlibZstd } from "../../src/wire/zstd.ts";
-import { hex, refusalOf } from "./reason.ts";
+import { hex, refusalOf } from "../support/reason.ts";
 
 const MAX = limits.BODY_BYTES_MAX;
 const MAGIC = "28b52ffd";
