@@ -65,7 +65,8 @@ const STALL_MS = 30_000;
  * line there, in front of the gateway's adds.
  */
 const FOR_ONE_DATABASE_THREAD = { shards: "1", "aggregator.commitIntervalMs": "1000" };
-const TICK_MS = 250;
+const TICK_MS = 500;
+const WATCH_MS = 1_000;
 const LOOK_MS_MAX = 15_000;
 const RELEASE_CADENCE_MS_MIN = 2_000;
 /** One process plays every TV, and each reads every release: more TVs need a slower pace. */
@@ -362,7 +363,7 @@ class Demo {
     while (!signal.aborted) {
       await this.#look();
       if (!signal.aborted) table.show(this.#progress());
-      await sleep(clock, TICK_MS * 2, signal).catch(() => {});
+      await sleep(clock, WATCH_MS, signal).catch(() => {});
     }
   }
 
