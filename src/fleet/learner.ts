@@ -45,7 +45,10 @@ export class Learner {
   readonly #tallies = new Map<number, Tally>();
   #likedCount = 0;
   #told = new Set<string>();
-  #changed = false;
+  /** Anchors with a rating since the last delta. */
+  readonly #rated = new Set<number>();
+  /** A like since the last delta: it moves the mean and every share. */
+  #hasNewLike = false;
 
   constructor(catalogue: Catalogue, anchors: Anchors) {
     this.#catalogue = catalogue;
@@ -60,42 +63,53 @@ export class Learner {
     tally.seen += 1;
     tally.updatedAtS = timeS;
     this.#tallies.set(anchor, tally);
+    this.#rated.add(anchor);
     if (rating >= LIKE_MIN) {
       tally.liked += 1;
       this.#likedCount += 1;
+      this.#hasNewLike = true;
       addScaled(this.#likedSum, itemVector(this.#catalogue, item), 1);
     }
-    this.#changed ||= this.#likedCount > 0;
   }
 
-  /** What changed since the last call, or null. Anchors that fell out of the strongest are removed. */
+  /**
+   * What changed since the last call, or null. Anchors that fell out of the
+   * strongest are removed; a dislike is told only by the pattern it belongs to.
+   */
   takeDelta(): LearntDelta | null {
-    if (!this.#changed) return null;
-    this.#changed = false;
-    const upserts = this.#patterns();
-    const ids = new Set(upserts.map((pattern) => pattern.id));
+    const strongest = this.#strongest();
+    const upserts = this.#patterns(
+      strongest.filter(([anchor]) => this.#hasNewLike || this.#rated.has(anchor)),
+    );
+    const ids = new Set(strongest.map(([anchor]) => this.#idOf(anchor)));
     const removals = [...this.#told].filter((id) => !ids.has(id));
     this.#told = ids;
-    return { upserts, removals };
+    this.#rated.clear();
+    this.#hasNewLike = false;
+    return upserts.length + removals.length === 0 ? null : { upserts, removals };
   }
 
-  #patterns(): LearntPattern[] {
-    const mean = this.#likedSum.map((value) => value / this.#likedCount);
-    const confidence = Math.sqrt(Math.min(this.#likedCount, HISTORY_WEIGHT_MAX));
+  #strongest(): [number, Tally][] {
     return [...this.#tallies]
       .filter(([, tally]) => tally.liked > 0)
       .sort(([a, left], [b, right]) => right.liked - left.liked || a - b)
-      .slice(0, PATTERNS_MAX)
-      .map(([anchor, tally]) => ({
-        id: this.#anchors.ids[anchor] ?? "a000",
-        embedding: mean,
-        weight: Math.max(
-          1,
-          Math.round((WEIGHT_SCALE * confidence * tally.liked) / this.#likedCount),
-        ),
-        success: tally.liked / tally.seen,
-        samples: tally.seen,
-        updatedAt: new Date(tally.updatedAtS * 1_000),
-      }));
+      .slice(0, PATTERNS_MAX);
+  }
+
+  #patterns(of: readonly [number, Tally][]): LearntPattern[] {
+    const mean = this.#likedSum.map((value) => value / this.#likedCount);
+    const confidence = Math.sqrt(Math.min(this.#likedCount, HISTORY_WEIGHT_MAX));
+    return of.map(([anchor, tally]) => ({
+      id: this.#idOf(anchor),
+      embedding: mean,
+      weight: Math.max(1, Math.round((WEIGHT_SCALE * confidence * tally.liked) / this.#likedCount)),
+      success: tally.liked / tally.seen,
+      samples: tally.seen,
+      updatedAt: new Date(tally.updatedAtS * 1_000),
+    }));
+  }
+
+  #idOf(anchor: number): string {
+    return this.#anchors.ids[anchor] ?? "a000";
   }
 }
