@@ -4,7 +4,13 @@
  */
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { InvalidConfigError, integerBelow, type Random, seededRandom } from "../core/index.ts";
+import {
+  InvalidConfigError,
+  integerBelow,
+  isId,
+  type Random,
+  seededRandom,
+} from "../core/index.ts";
 import type { Item } from "./catalogue.ts";
 
 interface Rating {
@@ -28,11 +34,21 @@ export interface History {
   readonly viewers: readonly Viewer[];
 }
 
+/** A user's device is `tv-` and the user's id. */
+const DEVICE_PREFIX = "tv-";
+const RATING_MAX = 10;
+/** A file without a higher rating counts in stars, as MovieLens does, not in tenths. */
+const STARS_MAX = 5;
+/** Far beyond every history; a `Date` still holds it. */
+const TIME_S_MAX = 2 ** 40;
+
 /**
- * Reads `user::item::rating::unix time` lines (the MovieTweetings and MovieLens
- * 1M form), with `movies.dat` (`item::title (year)::genre|genre`) beside it when
- * there is one, and keeps the `viewersMax` users with the most ratings, ties by
- * user id. Broken lines are refused with their number.
+ * Reads `user::item::rating::unix time` lines (the MovieTweetings form, 0 … 10,
+ * and the MovieLens 1M form, up to 5 stars, which are doubled), with `movies.dat`
+ * (`item::title (year)::genre|genre`, UTF-8) beside it when there is one. Keeps the
+ * `viewersMax` users with the most ratings, ties by user id, among those that
+ * rated anything above 0.
+ * @throws InvalidConfigError for a file that cannot be read, or a broken line, with its number.
  */
 export async function readHistory(ratingsFile: string, viewersMax: number): Promise<History> {
   const text = await readFile(ratingsFile, "utf8").catch((cause: unknown) => {
@@ -42,44 +58,71 @@ export async function readHistory(ratingsFile: string, viewersMax: number): Prom
   });
   const itemIndex = new Map<string, number>();
   const byUser = new Map<string, Rating[]>();
+  let ratingMax = 0;
   for (const [index, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue;
-    const [user, item, rating, timeS, ...rest] = line.trim().split("::");
-    const numbers = [Number(rating), Number(timeS)];
-    if (!user || !item || rest.length > 0 || numbers.some((value) => !Number.isFinite(value))) {
-      throw new InvalidConfigError([
-        `${ratingsFile} line ${index + 1} must be user::item::rating::time: got ${JSON.stringify(line.slice(0, 80))}`,
-      ]);
-    }
+    const { user, item, rating, timeS } = parseLine(line, `${ratingsFile} line ${index + 1}`);
     const position = itemIndex.get(item) ?? itemIndex.size;
     itemIndex.set(item, position);
     const ratings = byUser.get(user) ?? [];
-    ratings.push({ item: position, rating: numbers[0] ?? 0, timeS: numbers[1] ?? 0 });
+    ratings.push({ item: position, rating, timeS });
     byUser.set(user, ratings);
+    ratingMax = Math.max(ratingMax, rating);
   }
+  const factor = ratingMax <= STARS_MAX ? RATING_MAX / STARS_MAX : 1;
   const titles = await readTitles(join(dirname(ratingsFile), "movies.dat"));
   const items = [...itemIndex.keys()].map(
     (id) => titles.get(id) ?? { id, title: "", year: 0, genres: [] },
   );
   const viewers = [...byUser]
     .filter(([, ratings]) => ratings.some((rating) => rating.rating > 0))
-    .sort(([a, left], [b, right]) => right.length - left.length || Number(a) - Number(b))
+    .sort(([a, left], [b, right]) => right.length - left.length || compareUsers(a, b))
     .slice(0, viewersMax)
     .map(([user, ratings]) => ({
-      id: `tv-${user}`,
-      ratings: ratings.sort((a, b) => a.timeS - b.timeS),
+      id: `${DEVICE_PREFIX}${user}`,
+      ratings: ratings
+        .map((rating) => ({ ...rating, rating: rating.rating * factor }))
+        .sort((a, b) => a.timeS - b.timeS),
     }));
   return { items, viewers };
 }
 
+function parseLine(line: string, where: string) {
+  const [user = "", item = "", rating = "", timeS = "", ...rest] = line.trim().split("::");
+  const value = { user, item, rating: Number(rating), timeS: Number(timeS) };
+  const isGood =
+    rest.length === 0 &&
+    isId(`${DEVICE_PREFIX}${user}`) &&
+    user !== "" &&
+    item !== "" &&
+    // `Number` alone would read an empty field as 0.
+    /^\d+(\.\d+)?$/.test(rating) &&
+    value.rating <= RATING_MAX &&
+    /^\d+$/.test(timeS) &&
+    value.timeS <= TIME_S_MAX;
+  if (isGood) return value;
+  throw new InvalidConfigError([
+    `${where} must be user::item::rating::time with a rating of 0 … ${RATING_MAX}: ` +
+      `got ${JSON.stringify(line.slice(0, 80))}`,
+  ]);
+}
+
+/** The order of numbers for numbers without leading zeros, and a total order for everything else. */
+function compareUsers(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : 1);
+}
+
 async function readTitles(file: string): Promise<Map<string, Item>> {
-  const text = await readFile(file, "utf8").catch(() => "");
+  const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") return "";
+    throw new InvalidConfigError([`${file} must be readable or absent`], { cause });
+  });
   const items = new Map<string, Item>();
   for (const line of text.split("\n")) {
     const [id, name, genres] = line.split("::");
     if (!id || name === undefined) continue;
     const year = Number(/\((\d{4})\)\s*$/.exec(name)?.[1] ?? 0);
-    const title = name.replace(/\s*\(\d{4}\)\s*$/, "");
+    const title = name.replace(/\s*\(\d{4}\)\s*$/, "").trim();
     items.set(id, { id, title, year, genres: genres?.trim() ? genres.trim().split("|") : [] });
   }
   return items;
