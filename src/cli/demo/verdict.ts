@@ -57,6 +57,8 @@ function isConsumed(cursor: DeviceCursor | null, epoch: number, seq: number): bo
   if (known === undefined) return false;
   if (seq <= known.low) return true;
   const bit = seq - known.low - 1;
+  // Beyond 2^31 the shifts below would wrap round into the window.
+  if (bit >= 8 * known.ahead.length) return false;
   return ((known.ahead[bit >> 3] ?? 0) & (1 << (bit & 7))) !== 0;
 }
 
@@ -91,6 +93,8 @@ function faultsOf({ scoreboard, stats, ...facts }: DemoFacts): string[] {
   if (stats.applied !== scoreboard.acked) {
     faults.push(`${scoreboard.acked} deltas were acknowledged and ${stats.applied} applied`);
   }
+  // A dead letter beside a doubled delta would leave the two counts equal.
+  if (stats.deadLettered > 0) faults.push(`${stats.deadLettered} deltas were dead-lettered`);
   if (facts.version === 0) faults.push("no version was released");
   if (facts.converged !== facts.devices) {
     faults.push(`${facts.converged} of ${facts.devices} devices hold version ${facts.version}`);
