@@ -46,10 +46,13 @@ export function liveTable(out: { write(text: string): unknown }, isTerminal: boo
         erase();
         out.write(text);
         drawnLines = text.split("\n").length - 1;
-      } else if (progress.elapsedS - lastLineS >= LINE_EVERY_S) {
-        lastLineS = progress.elapsedS;
-        out.write(`${lineOf(progress)}\n`);
+        return;
       }
+      // The time starts again when everything has started: that deserves a line of its own.
+      const { elapsedS } = progress;
+      if (elapsedS >= lastLineS && elapsedS - lastLineS < LINE_EVERY_S) return;
+      lastLineS = elapsedS;
+      out.write(`${lineOf(progress)}\n`);
     },
     say(text) {
       erase();
