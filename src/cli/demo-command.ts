@@ -63,8 +63,10 @@ Examples:
 
 async function demo(context: CliContext, options: DemoCommandOptions): Promise<void> {
   const { ratings, seed, seconds } = options;
-  const devices = options.devices ?? (ratings ? REPLAY_DEVICES_DEFAULT : DEVICES_DEFAULT);
-  const history = ratings ? await readHistory(ratings, devices) : inventHistory(devices, seed);
+  const devices =
+    options.devices ?? (ratings === undefined ? DEVICES_DEFAULT : REPLAY_DEVICES_DEFAULT);
+  const history =
+    ratings === undefined ? inventHistory(devices, seed) : await readHistory(ratings, devices);
   if (history.viewers.length === 0) throw new InvalidConfigError([`${ratings} holds no rating`]);
   const out = options.json ? context.stderr : context.stdout;
   const isTerminal = (out as { isTTY?: boolean }).isTTY === true;
