@@ -214,9 +214,10 @@ export class ShardConsumer implements DeltaConsumer {
     );
     if (!finished) this.#log.warn("queue.stop.forced", { running: this.#running.size });
     const close = worker.close(!finished).then(() => queue.close());
-    await within(clock, CLOSE_TIMEOUT_MS, close, late).catch((error) =>
-      this.#log.warn("queue.close.abandoned", { error: messageOf(error) }),
-    );
+    await within(clock, CLOSE_TIMEOUT_MS, close, late).catch((error) => {
+      this.#log.warn("queue.close.abandoned", { error: messageOf(error) });
+      return stopLockTimer(worker);
+    });
     await this.#dispose(this.#parts);
   }
 
@@ -232,6 +233,17 @@ export class ShardConsumer implements DeltaConsumer {
       this.#log.warn("queue.dispose.abandoned", { error: messageOf(error) }),
     );
   }
+}
+
+/**
+ * A close that waits for a backend that is away never gets to stopping the worker's lock timer
+ * (BullMQ 6.7, `Worker.close`), and that timer alone would keep the process alive for ever.
+ */
+function stopLockTimer(worker: Worker): Promise<void> {
+  const { lockManager } = worker as unknown as {
+    readonly lockManager: { close(): Promise<void> };
+  };
+  return lockManager.close();
 }
 
 /** The worker options that keep a job until its handler resolved. */
