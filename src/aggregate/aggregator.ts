@@ -213,7 +213,9 @@ export class Aggregator implements Service {
   async #take(shard: number): Promise<void> {
     const writer = await ShardWriter.open(shard, this.#context);
     if (writer === null) return;
-    const consumer = this.#queue.consumer(shard, (entries) => writer.handle(entries));
+    const consumer = this.#queue.consumer(shard, (entries) => writer.handle(entries), {
+      onPoison: (job) => writer.bury(job),
+    });
     try {
       await consumer.start();
     } catch (error) {

@@ -23,10 +23,11 @@ import {
   type Timer,
   TransportError,
 } from "../core/index.ts";
-import type { QueueEntry } from "../queue/index.ts";
+import type { PoisonJob, QueueEntry } from "../queue/index.ts";
 import { type Commit, shardLease } from "../store/index.ts";
 import { fold } from "./fold.ts";
 import { foldForget } from "./fold-forget.ts";
+import { poisonLetter } from "./fold-letter.ts";
 import { readFrame } from "./fold-read.ts";
 import type { FoldEntry, Outcome } from "./fold-state.ts";
 import { HeldLease } from "./lease.ts";
@@ -114,11 +115,22 @@ export class ShardWriter {
    * it that are still queued make it a new device.
    */
   async forget(key: DeviceKey): Promise<void> {
-    if (this.#phase !== "writing") throw this.#gone();
     assert(shardOf(key, this.#context.store.shards) === this.shard, "the device is of this shard");
-    const done = this.#turn.then(() => this.#forget(key));
-    this.#turn = done.catch((error: unknown) => this.#fail(error));
-    await done;
+    await this.#inTurn(() => this.#forget(key));
+  }
+
+  /** Keeps a job that is no batch as a dead letter of nobody's. Rejects as `handle` does. */
+  async bury(job: PoisonJob): Promise<void> {
+    const { store, clock, log, metrics } = this.#context;
+    const letter = poisonLetter(job, store.shards, clock.nowMs());
+    const stats = { applied: 0, duplicates: 0, deadLettered: 1 };
+    await this.#inTurn(async () => {
+      await this.#commit({ sums: [], devices: [], deadLetters: [letter], stats });
+      this.#state.keep({ sums: [], devices: new Map() }, new Map());
+    });
+    const { jobId, reason, detail } = job;
+    metrics.deadLetters.add(1, { reason });
+    log.error("job.dead-lettered", { shard: this.shard, id: letter.id, jobId, reason, detail });
   }
 
   /**
@@ -150,6 +162,14 @@ export class ShardWriter {
       };
       this.#turn.then(checkIdle, checkIdle);
     });
+  }
+
+  /** Store work of its own, between two commits of jobs. */
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    if (this.#phase !== "writing") throw this.#gone();
+    const done = this.#turn.then(work);
+    this.#turn = done.catch((error: unknown) => this.#fail(error));
+    await done;
   }
 
   #gone(): Error {

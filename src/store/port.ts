@@ -85,7 +85,7 @@ export interface DeviceWrite {
   readonly registers: ReadonlyMap<string, Uint8Array | null>;
 }
 
-/** A frame that was consumed without being applied, kept with its reason. */
+/** A frame, or a job, that was consumed without being applied, kept with its reason. */
 export interface DeadLetter {
   /**
    * 1–128 printable ASCII characters. An id that the shard still keeps is
@@ -93,6 +93,7 @@ export interface DeadLetter {
    * job is replayed (device, position, or a hash of the frame).
    */
   readonly id: string;
+  /** Of the reserved tenant "-" when a whole job could not be read: `frame` is then the job's text. */
   readonly key: DeviceKey;
   /** null when the frame did not say. */
   readonly position: Position | null;

@@ -2,7 +2,13 @@ import { describe, expect, it } from "vitest";
 import { Aggregator, type AggregatorOptions } from "../../src/aggregate/aggregator.ts";
 import { verifyShards } from "../../src/aggregate/verify.ts";
 import { seededRandom, shardOf, TransportError } from "../../src/core/index.ts";
-import type { DeltaConsumer, EntryHandler, QueueEntry } from "../../src/queue/index.ts";
+import type {
+  DeltaConsumer,
+  EntryHandler,
+  PoisonJob,
+  QueueBackend,
+  QueueEntry,
+} from "../../src/queue/index.ts";
 import { memoryStore, type Store } from "../../src/store/index.ts";
 import { type ManualClock, manualClock, settle } from "../support/manual-clock.ts";
 import { absolute, deltaFrame, keyOf, NOW_MS, POLICY, queued, zstd } from "./frames.ts";
@@ -15,6 +21,8 @@ const SHARDS = 6;
 class MemoryQueue {
   readonly #open = new Map<number, QueueEntry[][]>();
   readonly #handlers = new Map<number, Set<EntryHandler>>();
+  /** Where each shard's consumer takes jobs that are no batch. */
+  readonly poison = new Map<number, (job: PoisonJob) => Promise<void> | void>();
   startsToFail = 0;
   doneCount = 0;
 
@@ -23,7 +31,8 @@ class MemoryQueue {
     this.#open.set(shard, [...(this.#open.get(shard) ?? []), [entry]]);
   }
 
-  consumer(shard: number, handle: EntryHandler): DeltaConsumer {
+  consumer(...[shard, handle, hooks]: Parameters<QueueBackend["consumer"]>): DeltaConsumer {
+    if (hooks?.onPoison !== undefined) this.poison.set(shard, hooks.onPoison);
     const handlers = this.#handlers.get(shard) ?? new Set();
     this.#handlers.set(shard, handlers);
     return {
@@ -185,6 +194,18 @@ describe("aggregator", () => {
     expect(b.health.live()).toBe(true);
     await a.stop();
     expect(a.health.ready()).toEqual({ ready: false, reasons: ["aggregator.stopped"] });
+  });
+
+  it("a job that is no batch is kept as a dead letter of its shard", async () => {
+    const { clock, store, queue } = setUp();
+    const only = aggregatorOn(queue, store, clock, "a");
+    await only.start();
+    const job = { shard: 4, jobId: "1", reason: "batch.magic", detail: "no batch", raw: "fish" };
+    await queue.poison.get(4)?.(job);
+    expect(await store.deadLetters(4, 9)).toMatchObject([
+      { reason: "batch.magic", detail: "no batch" },
+    ]);
+    await only.stop();
   });
 
   it("forgets a device on a shard it holds, and says so when it does not", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decodeRegister } from "../../src/aggregate/register.ts";
 import { ShardWriter } from "../../src/aggregate/shard-writer.ts";
 import { verifyShards } from "../../src/aggregate/verify.ts";
-import type { DeviceKey } from "../../src/core/index.ts";
+import { type DeviceKey, shardOf } from "../../src/core/index.ts";
 import { createMetrics } from "../../src/observe/index.ts";
 import type { QueueEntry } from "../../src/queue/index.ts";
 import { memoryStore, type Store } from "../../src/store/index.ts";
@@ -249,6 +249,41 @@ describe("shard writer", () => {
     expect(folded).toBe(1);
     await expect(writer.handle([])).rejects.toMatchObject({ reason: "lease.lost" });
     await writer.stop();
+    expect(clock.pending).toBe(0);
+  });
+
+  it("a job that is no batch becomes one dead letter of nobody's, however often it comes", async () => {
+    const clock = manualClock(NOW_MS);
+    const faulty = faultyStore(memoryStore({ shards: 5, clock }));
+    const { store } = faulty;
+    const writer = await ShardWriter.open(3, writerContext(store, clock));
+    const raw = Buffer.from("neither fish nor fowl").toString("base64");
+    const job = { shard: 3, jobId: "1", reason: "batch.magic", detail: "no batch", raw };
+    faulty.plan("commit", "unavailable");
+    const burial = watchOutcome((writer as ShardWriter).bury(job));
+    await clock.advance(1_000);
+    expect(burial.state).toBe("done");
+    await writer?.bury(job);
+    await writer?.bury({ ...job, jobId: "2" });
+    const letters = await store.deadLetters(3, 10);
+    expect(letters.map(({ reason, position }) => [reason, position])).toEqual(
+      Array(2).fill(["batch.magic", null]),
+    );
+    expect(letters.map(({ frame }) => Buffer.from(frame).toString())).toEqual([raw, raw]);
+    expect(new Set(letters.map(({ key }) => key.tenant))).toEqual(new Set(["-"]));
+    expect(await store.stats(3)).toEqual({ applied: 0, duplicates: 1, deadLettered: 2 });
+    const key = Array.from({ length: 99 }, (_, index) => keyOf(`tv-${index}`)).find(
+      (candidate) => shardOf(candidate, 5) === 3,
+    );
+    const next = watchOutcome(
+      (writer as ShardWriter).handle([
+        delta(key as DeviceKey, { seq: 1, upserts: [absolute("a", 1)] }),
+      ]),
+    );
+    await clock.advance(100);
+    expect(next.state).toBe("done");
+    await writer?.stop();
+    await expect(writer?.bury(job)).rejects.toMatchObject({ reason: "lease.lost" });
     expect(clock.pending).toBe(0);
   });
 
