@@ -16,7 +16,7 @@ import { type RedisServer, startRedis } from "../support/redis.ts";
 import { waitFor } from "../support/wait.ts";
 
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-export const MAIN = process.env.OMEGA_TEST_MAIN ?? join(ROOT, "dist/src/cli/main.js");
+export const MAIN = join(ROOT, "dist/src/cli/main.js");
 /** Starting Node, PGlite and BullMQ takes seconds when the machine is busy. */
 export const START_TIMEOUT_MS = 60_000;
 
@@ -123,9 +123,10 @@ export class Bench {
   async start(args: readonly string[], options: RunOptions = {}): Promise<OmegaProcess> {
     const running = this.run(process.execPath, [MAIN, ...args, "--json"], options);
     let ended = false;
-    running.exited.then(() => {
+    const onEnd = () => {
       ended = true;
-    });
+    };
+    running.exited.then(onEnd, onEnd);
     const line = await waitFor(
       () => {
         if (ended) throw new Error(`omega-sync ${args.join(" ")} ended: ${running.stderr()}`);
@@ -150,7 +151,7 @@ export class Bench {
 
 /** A bench on the executable as the sources are now. */
 export async function openBench(options: { readonly redis?: boolean } = {}): Promise<Bench> {
-  if (process.env.OMEGA_TEST_MAIN === undefined) await ensureBuilt();
+  await ensureBuilt();
   const bench = new Bench();
   if (options.redis === true) await bench.startRedis();
   return bench;
