@@ -17,6 +17,7 @@ import {
 import { type Codec, codec0, type Zstd } from "../src/wire/index.ts";
 import { type OpenLink, openMqttLink, type TlsOptions } from "./link.ts";
 import type { Endpoint } from "./session-endpoints.ts";
+import { show } from "./show.ts";
 import type { OutboxStorage } from "./storage.ts";
 
 export interface Credentials {
@@ -220,8 +221,4 @@ function checkNumbers(options: ResolvedOptions, anyInterval: boolean, faults: st
       `backoff must have 0 < delayMsBase ≤ delayMsMax: got ${show(delayMsBase)} and ${show(delayMsMax)}`,
     );
   }
-}
-
-function show(value: unknown): string {
-  return typeof value === "number" ? String(value) : (JSON.stringify(value) ?? "undefined");
 }

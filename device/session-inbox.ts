@@ -6,7 +6,7 @@
  * for a pull; a frame whose content does not hash to what it claims is broken.
  * @module
  */
-import { limits, OmegaError, ProtocolError } from "../src/core/index.ts";
+import { limits, OmegaError, ProtocolError, sameBytes } from "../src/core/index.ts";
 import {
   codecById,
   decodeRelease,
@@ -73,7 +73,7 @@ export function readDown(
 }
 
 function sameHash(hash: Uint8Array, held: Held | null): boolean {
-  return held !== null && hash.every((byte, index) => byte === held.hash[index]);
+  return held !== null && sameBytes(hash, held.hash);
 }
 
 /** The release as a snapshot frame, to be kept on disk; {@link readCachedRelease} verifies its hash. */

@@ -9,6 +9,7 @@
 import { isId, limits, messageOf, SerializationError } from "../src/core/index.ts";
 import { toGrid } from "../src/wire/index.ts";
 import type { PutItem } from "./session-log.ts";
+import { show } from "./show.ts";
 
 /** What one device has learnt about one taste or habit. Counts are absolute, never increments. */
 export interface Pattern {
@@ -102,8 +103,4 @@ function patternValue(
     faults.push(`${what}: ${messageOf(error)}`);
     return null;
   }
-}
-
-function show(value: unknown): string {
-  return typeof value === "number" ? String(value) : (JSON.stringify(value) ?? "undefined");
 }

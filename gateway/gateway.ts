@@ -14,19 +14,21 @@ import {
   type Clock,
   type Health,
   InvalidConfigError,
+  isLoopback,
   type Random,
   type Readiness,
   type Service,
   sleep,
   systemClock,
   systemRandom,
+  TimeoutError,
+  within,
 } from "../src/core/index.ts";
 import { type Logger, type Metrics, noMetrics, silentLogger } from "../src/observe/index.ts";
 import type { DeltaProducer } from "../src/queue/index.ts";
 import { Admission } from "./admission.ts";
 import { type AuthOptions, createAuthenticator } from "./auth.ts";
 import { Broker } from "./broker.ts";
-import { within } from "./deadline.ts";
 import { Door } from "./door.ts";
 import { Downlink, type DownlinkLimits } from "./downlink.ts";
 import { createHttpService, type HttpService } from "./http.ts";
@@ -241,7 +243,8 @@ export class Gateway implements Service {
 
   async #atMost(waitMs: number, work: Promise<unknown>): Promise<void> {
     try {
-      await within(this.#clock, waitMs, "gateway.drain", work);
+      const late = () => new TimeoutError("gateway.drain", `not done within ${waitMs} ms`);
+      await within(this.#clock, waitMs, work, late, { background: true });
     } catch {
       // What is not acknowledged by now is resent to another gateway (P3).
       this.#log.warn("gateway.drain.timeout", { waitMs });
@@ -296,8 +299,4 @@ function requireSafe({ listeners, auth, shards }: GatewayOptions): void {
     }
   }
   if (faults.length > 0) throw new InvalidConfigError(faults);
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

@@ -13,6 +13,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { assert, type Health, messageOf, NetworkError, type Service } from "../src/core/index.ts";
 import type { Logger, Metrics } from "../src/observe/index.ts";
+import { addressOf, bind } from "./bind.ts";
 import type { BoundAddress } from "./ports.ts";
 
 export interface HttpOptions {
@@ -67,7 +68,10 @@ export function createHttpService(options: HttpOptions): HttpService {
           .then((answer) => write(request, response, answer))
           .catch(() => response.destroy());
       });
-      await listen(server, host, options.port);
+      await bind(server, { host, port: options.port }, (cause) => {
+        const message = `cannot listen on http://${host}:${options.port}: ${messageOf(cause)}`;
+        return new NetworkError("http.listen", message, { cause });
+      });
       const { port } = addressOf(server);
       log.info("http.listening", { host, port });
     },
@@ -150,24 +154,4 @@ function newServer(
   server.maxConnections = CONNECTIONS_MAX;
   server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX;
   return server;
-}
-
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (cause: Error) => {
-      const message = `cannot listen on http://${host}:${port}: ${messageOf(cause)}`;
-      reject(new NetworkError("http.listen", message, { cause }));
-    };
-    server.once("error", onError);
-    server.listen(port, host, () => {
-      server.off("error", onError);
-      resolve();
-    });
-  });
-}
-
-function addressOf(server: Server): BoundAddress {
-  const address = server.address();
-  assert(address !== null && typeof address === "object", "a TCP listener has an address");
-  return { host: address.address, port: address.port };
 }

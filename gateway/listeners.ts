@@ -12,17 +12,17 @@
  */
 import { readFileSync } from "node:fs";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
-import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import { createServer as createNetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from "node:tls";
 import { createWebSocketStream, type WebSocket, WebSocketServer } from "ws";
 import {
-  assert,
   limits as coreLimits,
   InvalidConfigError,
   messageOf,
   NetworkError,
 } from "../src/core/index.ts";
+import { addressOf, bind } from "./bind.ts";
 import type { Arrival } from "./broker.ts";
 import type { Door, Entrance } from "./door.ts";
 import type { BoundAddress } from "./ports.ts";
@@ -91,13 +91,15 @@ export async function listen(
     next(socket);
   });
   server.maxConnections = environment.connectionsMax;
-  await bind(server, kind, options);
-  const bound = server.address();
-  assert(bound !== null && typeof bound === "object", "a TCP listener has an address");
+  const { host, port } = options;
+  await bind(server, options, (cause) => {
+    const message = `cannot listen for ${kind} on ${host}:${port}: ${messageOf(cause)}`;
+    return new NetworkError("gateway.listen", message, { cause });
+  });
   let closing: Promise<void> | null = null;
   return {
     kind,
-    address: { host: bound.address, port: bound.port },
+    address: addressOf(server),
     close() {
       // Resolves when the port is free, not when the last socket is gone: those are the broker's.
       closing ??= new Promise((resolve) => {
@@ -233,18 +235,4 @@ function certificateName(socket: Socket): string | null {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return null;
   const name = socket.getPeerCertificate().subject?.CN;
   return typeof name === "string" ? name : null;
-}
-
-function bind(server: Server, kind: ListenerKind, { host, port }: ListenOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (cause: Error) => {
-      const message = `cannot listen for ${kind} on ${host}:${port}: ${messageOf(cause)}`;
-      reject(new NetworkError("gateway.listen", message, { cause }));
-    };
-    server.once("error", onError);
-    server.listen(port, host, () => {
-      server.off("error", onError);
-      resolve();
-    });
-  });
 }

@@ -5,9 +5,8 @@
  * outcome of every question is remembered here instead of asking again for it.
  * @module
  */
-import type { Clock, DeviceKey } from "../src/core/index.ts";
+import { type Clock, type DeviceKey, TimeoutError, within } from "../src/core/index.ts";
 import type { Ladder } from "../src/wire/index.ts";
-import { within } from "./deadline.ts";
 import type { DeviceView, DownlinkSource } from "./ports.ts";
 
 export interface ReachOptions {
@@ -44,7 +43,9 @@ export class Reach {
   async #ask<T>(tenant: string, reason: string, answer: Promise<T>): Promise<T> {
     const { clock, timeoutMs } = this.#options;
     try {
-      const value = await within(clock, timeoutMs, reason, answer);
+      // A frozen store neither answers nor fails (FACTS, BullMQ), so what is asked of it has a deadline.
+      const late = () => new TimeoutError(reason, `no answer within ${timeoutMs} ms`);
+      const value = await within(clock, timeoutMs, answer, late, { background: true });
       this.#failing = null;
       return value;
     } catch (error) {

@@ -8,7 +8,7 @@
  * no single moment.
  * @module
  */
-import { type DeviceKey, shardOf } from "../core/index.ts";
+import { type DeviceKey, sameBytes, shardOf } from "../core/index.ts";
 import type { ShardStats, Store } from "../store/index.ts";
 import { oldestCounted, type Retention } from "./buckets.ts";
 import { consumedCount } from "./dedup.ts";
@@ -103,13 +103,12 @@ function compare(
     const wanted = open.get(nameOf(row));
     open.delete(nameOf(row));
     if (wanted === undefined) report(row, "unexpected");
-    else if (!sameBytes(wanted.blob, row.blob)) report(row, "different");
+    else if (!sameBlob(wanted.blob, row.blob)) report(row, "different");
   }
   for (const row of open.values()) if (row.bucket >= oldest) report(row, "missing");
   return mismatches;
 }
 
-function sameBytes(a: Uint8Array | null, b: Uint8Array | null): boolean {
-  if (a === null || b === null) return a === b;
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+function sameBlob(a: Uint8Array | null, b: Uint8Array | null): boolean {
+  return a === null || b === null ? a === b : sameBytes(a, b);
 }

@@ -11,7 +11,7 @@
  * deletion nothing published may still contain the deleted device.
  * @module
  */
-import { limits, OmegaError } from "../core/index.ts";
+import { limits, OmegaError, sameBytes } from "../core/index.ts";
 import {
   buildLadder,
   COUNTER_MAX,
@@ -162,8 +162,4 @@ function largestThatFits(countMax: number, fitsAt: (count: number) => boolean): 
     else high = middle;
   }
   return low;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

@@ -17,7 +17,9 @@ export {
 } from "./errors.ts";
 export { type DeviceKey, deviceName, ID_PATTERN, isId, parseDeviceName, requireId } from "./ids.ts";
 export * as limits from "./limits.ts";
+export { isLoopback } from "./loopback.ts";
 export { integerBelow, type Random, seededRandom, systemRandom } from "./random.ts";
+export { sameBytes } from "./same-bytes.ts";
 export { type Health, type Readiness, type Service, startAll, stopAll } from "./service.ts";
 export { shardOf } from "./shard.ts";
 export type { SqlClient, SqlNotification, SqlPool, SqlResult } from "./sql.ts";

@@ -2,7 +2,7 @@
  * Reading releases: what a device does with a snapshot or a difference.
  * @module
  */
-import { limits, ProtocolError } from "../core/index.ts";
+import { limits, ProtocolError, sameBytes } from "../core/index.ts";
 import { decodeCbor } from "./cbor.ts";
 import type { Codec } from "./codec.ts";
 import { codecById } from "./codecs.ts";
@@ -44,8 +44,7 @@ export function decodeRelease(frame: Frame, held: Release | null, zstd: Zstd): R
     header.kind === "snapshot"
       ? decodeSnapshot(raw, header.version, codec)
       : decodeReleaseDelta(raw, header, requireBase(held, header.base), codec);
-  const hash = contentHash(release);
-  if (hash.every((byte, index) => byte === header.contentHash[index])) return release;
+  if (sameBytes(contentHash(release), header.contentHash)) return release;
   throw new ProtocolError("release.hash", `version ${header.version} is not what it claims to be`);
 }
 

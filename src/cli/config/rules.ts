@@ -2,19 +2,13 @@
  * What must hold between settings; each rule names the settings it reads, and is skipped while one of them is faulty.
  * @module
  */
-import { isIPv4 } from "node:net";
+import { isLoopback } from "../../core/index.ts";
 import type { Config } from "./schema.ts";
 
 export interface Rule {
   readonly reads: readonly string[];
   /** The setting to blame (its origin is shown) and what is wrong with it, fix included. */
   check(config: Config): readonly { readonly path: string; readonly fault: string }[];
-}
-
-/** True when only this machine can reach `host`; a name other than localhost may be anywhere. */
-export function isLoopback(host: string): boolean {
-  const plain = host.toLowerCase().replace(/^::ffff:/, "");
-  return plain === "localhost" || plain === "::1" || (isIPv4(plain) && plain.startsWith("127."));
 }
 
 interface Listener {
