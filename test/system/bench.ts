@@ -18,7 +18,7 @@ import { waitFor } from "../support/wait.ts";
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const MAIN = join(ROOT, "dist/src/cli/main.js");
 /** Starting Node, PGlite and BullMQ takes seconds when the machine is busy. */
-export const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 60_000;
 
 /** Not the test's own environment: an `OMEGA_…` variable of the caller must not leak in. */
 const ENVIRONMENT = { PATH: process.env.PATH, HOME: process.env.HOME };
