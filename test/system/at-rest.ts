@@ -14,11 +14,14 @@ import {
   Releaser,
   verifyShards,
 } from "../../src/aggregate/index.ts";
-import { systemClock } from "../../src/core/index.ts";
+import { messageOf, systemClock } from "../../src/core/index.ts";
 import type { ShardStats, Store } from "../../src/store/index.ts";
 import { loadZstd, sameVector } from "../../src/wire/index.ts";
 import { waitFor } from "../support/wait.ts";
 import { DIM, type FleetUnderTest, TENANT, type TestDevice } from "./fleet-under-test.ts";
+
+/** A killed releaser's lease lasts half a minute. */
+const LEASE_TIMEOUT_MS = 60_000;
 
 export async function totalsOf(store: Store): Promise<ShardStats> {
   const totals = { applied: 0, duplicates: 0, deadLettered: 0 };
@@ -41,7 +44,7 @@ export async function deltaFaults(store: Store, fleet: FleetUnderTest): Promise<
     const lost = [...acked].filter(([, position]) => !isConsumed(epochs, position));
     if (lost.length > 0) {
       const names = lost.map(([name]) => name).join(" ");
-      faults.push(`P1: ${key.device} was acknowledged ${names}, never consumed`);
+      faults.push(`P1 P2: ${key.device} was acknowledged ${names}, never consumed`);
     }
   }
   const { applied, deadLettered } = await totalsOf(store);
@@ -117,24 +120,21 @@ export async function versionFaults(store: Store, fleet: FleetUnderTest): Promis
 }
 
 /**
- * Makes the release of what is stored now. The releasers of other processes must have stopped; the
- * lease of one that was killed has to run out first.
+ * Makes the release of what is stored now, or gives the fault that kept it from being made. The
+ * releasers of other processes must have stopped; the lease of one that was killed runs out first.
  */
-export async function releaseAtRest(store: Store): Promise<void> {
-  const releaser = new Releaser({
-    store,
-    zstd: await loadZstd(),
-    dimOf: () => DIM,
-    policy: { minDevices: 2 },
-  });
+export async function releaseAtRest(store: Store): Promise<string[]> {
+  const zstd = await loadZstd();
+  const releaser = new Releaser({ store, zstd, dimOf: () => DIM, policy: { minDevices: 2 } });
+  const round = async () => {
+    const outcome = await releaser.releaseNow(TENANT);
+    return outcome.kind === "elsewhere" ? null : outcome;
+  };
   try {
-    await waitFor(
-      async () => {
-        const { kind } = await releaser.releaseNow(TENANT);
-        return kind === "published" || kind === "unchanged";
-      },
-      { what: "the last release", timeoutMs: 60_000, everyMs: 250 },
-    );
+    const outcome = await waitFor(round, { timeoutMs: LEASE_TIMEOUT_MS, everyMs: 250 });
+    return outcome.kind === "failed" ? [`P5: the last release failed: ${outcome.reason}`] : [];
+  } catch (error) {
+    return [`P5: no last release: ${messageOf(error)}`];
   } finally {
     await releaser.stop();
   }

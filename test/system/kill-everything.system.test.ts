@@ -23,7 +23,7 @@ import {
   settingsOf,
 } from "./scene.ts";
 
-const KILLS = 6;
+const KILLS = 5;
 
 beforeAll(() => ensureBuilt(), 300_000);
 const opened = new Opened();

@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import { childChannel, type EmbeddedDatabase } from "../../src/store/index.ts";
 
 export const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
-export const OMEGA_SYNC = join(DIST, "src/cli/main.js");
+const OMEGA_SYNC = join(DIST, "src/cli/main.js");
 const READY_TIMEOUT_MS = 90_000;
 
 export interface OmegaProcessOptions {

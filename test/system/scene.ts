@@ -113,11 +113,12 @@ export async function faultsAtRest(scene: RestingScene): Promise<string[]> {
   await gateway.start();
   await reach(async () => (await registerFaults(store, fleet)).length === 0);
   const ended = await aggregator.stop();
-  await releaseAtRest(store);
+  const releaseFaults = await releaseAtRest(store);
   await reach(async () => (await versionFaults(store, fleet)).length === 0);
   return [
     ...(ended === 0 ? [] : [`the aggregator ended with ${ended}: ${aggregator.stderr}`]),
     ...((await producer.depth()) === 0 ? [] : ["the queue never ran empty"]),
+    ...releaseFaults,
     ...(await deltaFaults(store, fleet)),
     ...(await registerFaults(store, fleet)),
     ...(await versionFaults(store, fleet)),
