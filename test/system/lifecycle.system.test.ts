@@ -55,8 +55,9 @@ describe("lifecycle: starts that are refused", () => {
     "lifecycle: %s that is not there ends in 69 with one clear line",
     async (kind) => {
       const url = `${kind}://127.0.0.1:${await freePort()}/0`;
-      for (const command of ["start", "aggregator"]) {
-        const { code, stderr } = await bench.omega([command, `--${kind}`, url]);
+      const commands = ["start", "gateway", "aggregator"];
+      const runs = commands.map((command) => bench.omega([command, `--${kind}`, url]));
+      for (const { code, stderr } of await Promise.all(runs)) {
         expect(code).toBe(69);
         const errors = stderr.split("\n").filter((line) => line.startsWith("error:"));
         expect(errors, stderr).toHaveLength(1);
