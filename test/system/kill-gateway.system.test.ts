@@ -57,7 +57,7 @@ describe("kill -9 of a gateway", () => {
       const faults = await faultsAtRest(scene);
 
       await expectNoFaults(`${KILLS} gateway kills on ${kind}`, seed, faults, scene);
-      expect(fleet.resends(), "kills came in mid-publish").toBeGreaterThan(KILLS);
+      expect(fleet.resends(), "kills came in mid-publish").toBeGreaterThan(KILLS / 2);
     },
     600_000,
   );
