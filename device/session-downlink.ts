@@ -89,7 +89,10 @@ export class Downlink {
     context.stats.receivedBytes += bytes;
     context.stats.receivedRawBytes += rawBytes;
     context.push({ kind: "cache", held });
-    context.notify({ kind: "release", release, previous, bytes, rawBytes });
+    // The empty release before the first says only that there is none yet.
+    if (release.version > previous) {
+      context.notify({ kind: "release", release, previous, bytes, rawBytes });
+    }
   }
 
   #outdated(version: number): void {

@@ -18,6 +18,8 @@ import type { Position } from "../wire/index.ts";
 /** Epochs one device may have open: its present incarnation and late deltas of three earlier ones. */
 export const EPOCHS_MAX = 4;
 
+/** How far above the oldest gap a seq may be and still be waited for. */
+const GAP_SEQS_MAX = 4 * limits.DEDUP_WINDOW;
 const AHEAD_BYTES = limits.DEDUP_WINDOW / 8;
 assert(Number.isInteger(AHEAD_BYTES), "the window fills whole bytes");
 
@@ -62,6 +64,18 @@ export function consume(epochs: readonly EpochSeen[], position: Position): Consu
   const others = epochs.filter((other) => other.epoch !== position.epoch);
   const next = [...others, mark(seen, offset)].sort((a, b) => a.epoch - b.epoch);
   return { verdict: "fresh", epochs: next.slice(-EPOCHS_MAX) };
+}
+
+/**
+ * The oldest seq of `position`'s epoch that was not consumed yet, or null when `position` is so
+ * far above it ({@link GAP_SEQS_MAX}) that no honest device can be meant.
+ *
+ * The jobs of a writer that died come back seconds after newer ones were folded, so a busy device
+ * may for a moment be ahead of the window; what it sent can wait for the gap to close.
+ */
+export function gapBefore(epochs: readonly EpochSeen[], position: Position): number | null {
+  const low = epochs.find((seen) => seen.epoch === position.epoch)?.low ?? 0;
+  return position.seq - low <= GAP_SEQS_MAX ? low + 1 : null;
 }
 
 /** Whether `position` was consumed, as far as `epochs` remember. */

@@ -7,7 +7,7 @@
  */
 import { assert, type DeviceKey, deviceName } from "../core/index.ts";
 import { bucketOf, oldestCounted, oldestStored } from "./buckets.ts";
-import { consume, type EpochSeen } from "./dedup.ts";
+import { consume, type EpochSeen, gapBefore } from "./dedup.ts";
 import { type Judgement, judge } from "./fold-device.ts";
 import { DeviceDraft } from "./fold-draft.ts";
 import { clipDetail, deadLetterId, problemOf } from "./fold-letter.ts";
@@ -62,6 +62,9 @@ export class Batch {
     const consumption = consume(draft.cursor.epochs, position);
     if (consumption.verdict === "duplicate") return { kind: "duplicate" };
     if (consumption.verdict === "refused") {
+      const gap =
+        consumption.reason === "seq.window" ? gapBefore(draft.cursor.epochs, position) : null;
+      if (gap !== null && !isFinal) return { kind: "deferred", referenceSeq: gap };
       const detail = `epoch ${position.epoch}, seq ${position.seq}`;
       return this.#bury(entry, draft, null, { reason: consumption.reason, detail });
     }

@@ -45,7 +45,7 @@ interface ReleaserSettings {
 
 const DEFAULT_RELEASER_SETTINGS: ReleaserSettings = {
   cadenceMs: 60_000,
-  leaseTtlMs: 30_000,
+  leaseTtlMs: 10_000,
 };
 
 interface ReleaserOptions {

@@ -26,7 +26,7 @@ export const DEFAULT_WRITER_SETTINGS: WriterSettings = {
   // A fold holds the event loop: 150–260 µs per delta of ten patterns, measured on two busy cores.
   commitEntriesMax: 512,
   leaseTtlMs: 10_000,
-  deferMs: 2_000,
+  deferMs: 10_000,
   deferredMax: 1_024,
   stopMs: 5_000,
   cachedRegistersMax: 50_000,

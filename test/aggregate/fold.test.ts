@@ -111,6 +111,22 @@ describe("fold", () => {
     expect(commit).toMatchObject({ sums: [], devices: [], deadLetters: [] });
   });
 
+  it("P2: a delta ahead of the window waits until the gap before it closes", () => {
+    const bench = new FoldBench();
+    const early = foldable(queued(TV, deltaFrame({ seq: 257, upserts: [absolute("b", 2)] })));
+    expect(bench.fold([early]).outcomes).toEqual([{ kind: "deferred", referenceSeq: 1 }]);
+    const late = foldable(queued(TV, deltaFrame({ seq: 1, upserts: [absolute("a", 1)] })));
+    const { outcomes, commit } = bench.fold([early, late]);
+    expect(outcomes).toEqual([{ kind: "applied" }, { kind: "applied" }]);
+    expect(commit.deadLetters).toEqual([]);
+  });
+
+  it("a delta ahead of the window is refused when the gap before it never closes", () => {
+    const bench = new FoldBench();
+    const early = foldable(queued(TV, deltaFrame({ seq: 257, upserts: [absolute("b", 2)] })), true);
+    expect(bench.fold([early]).outcomes).toEqual([{ kind: "dead-lettered", reason: "seq.window" }]);
+  });
+
   it("when the wait is over the delta is refused, and what waits for it in turn follows", () => {
     const bench = new FoldBench();
     const entries = [

@@ -92,7 +92,7 @@ export function createReleaser(parts: Parts, tenants?: readonly string[]): Relea
       ...{ patternsMax: topK, minDevices, decayPerBucket, shrinkage },
       ...{ bucketMs, bucketsKept },
     },
-    settings: { cadenceMs },
+    settings: { cadenceMs, leaseTtlMs: config.aggregator.leaseTtlMs },
     log: log.child({ room: "releaser" }),
     metrics,
   });

@@ -34,7 +34,7 @@ const aggregator = z.strictObject({
     "How long a shard stays owned by a writer that has gone silent, milliseconds.",
   ),
   deferMs: count(
-    2_000,
+    10_000,
     { min: 0, max: 60_000 },
     "How long a delta waits for the one it refers to, milliseconds.",
   ),
