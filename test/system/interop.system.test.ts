@@ -173,13 +173,18 @@ describe("Eclipse Paho's Python client", () => {
       const args = [PAHO, transport, `${portOf(gateway, transport)}`, caFile, device, FRAME];
       const { code, stdout, stderr } = await runToEnd(PYTHON, args);
       expect(stderr).toBe("");
-      expect(JSON.parse(stdout)).toEqual({
+      const { messages, ...rest } = JSON.parse(stdout);
+      expect(rest).toEqual({
         connacks: [0, 0],
         sessionPresent: [0, 1],
         granted: [1, REFUSED],
-        messages: [{ topic: downTopic(device), retain: 1, qos: 1, dup: 0 }],
         acked: true,
       });
+      // The kept session is told the watermark again, if it stays long enough to hear it.
+      const [first, again, ...more] = messages;
+      expect(first).toEqual({ topic: downTopic(device), retain: 1, qos: 1, dup: 0 });
+      expect(again ?? { ...first, retain: 0 }).toEqual({ ...first, retain: 0 });
+      expect(more).toEqual([]);
       expect(code).toBe(0);
     },
     60_000,
