@@ -9,10 +9,10 @@
 /**
  * Counts a report of `vitest run --reporter=json`.
  * @param {unknown} report the parsed JSON
- * @returns {{ passed: number, failed: number, skipped: number, failures: string[] }}
+ * @returns {{ passed: number, failed: number, skipped: number, failures: string[], skips: string[] }}
  */
 export function countReport(report) {
-  const count = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const count = { passed: 0, failed: 0, skipped: 0, failures: [], skips: [] };
   for (const file of report?.testResults ?? []) {
     const tests = file.assertionResults ?? [];
     for (const test of tests) {
@@ -20,7 +20,12 @@ export function countReport(report) {
       else if (test.status === "failed") {
         count.failed += 1;
         count.failures.push(`${file.name}: ${test.fullName}`);
-      } else count.skipped += 1;
+      }
+    }
+    const skipped = tests.filter(({ status }) => status !== "passed" && status !== "failed");
+    if (skipped.length > 0) {
+      count.skipped += skipped.length;
+      count.skips.push(`${file.name}: ${skipped.length}, first "${skipped[0].fullName}"`);
     }
     const loaded = tests.length > 0 || file.status === "passed";
     const brokenOutside = file.status === "failed" && tests.every((t) => t.status !== "failed");

@@ -104,6 +104,7 @@ async function verify() {
   });
   const { code, count } = await prepare.phase("testing", runTests);
   if (count === null) throw new prepare.Stop(`vitest left no report (exit ${code})`, 1);
+  for (const skip of count.skips) prepare.say(`skipped: ${skip}`);
   for (const failure of count.failures) prepare.say(`failed: ${failure}`);
   // An error outside every test (an unhandled rejection) fails vitest while no test did.
   if (isGood(count) && code !== 0) prepare.say(`vitest ended with exit ${code}, see above`);

@@ -20,6 +20,7 @@ describe("verify: the count", () => {
     });
     expect(count).toMatchObject({ passed: 2, failed: 1, skipped: 3 });
     expect(count.failures).toEqual(["a.test.ts: the bad one"]);
+    expect(count.skips).toEqual(['a.test.ts: 3, first "a test"']);
     expect(countLine(count)).toBe("2 passed, 1 failed, 3 skipped");
     expect(isGood(count)).toBe(false);
   });
