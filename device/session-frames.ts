@@ -1,7 +1,7 @@
 /**
  * Which queued changes go into the next frame, and how each embedding is said.
  *
- * Error feedback (LEARNING.md, P6): when the server surely holds a register of
+ * Error feedback (ARCHITECTURE.md, "Merging"; P6): when the server surely holds a register of
  * this pattern, the difference target − held is coded, so the quantisation
  * error of earlier frames is corrected instead of adding up; an unchanged
  * embedding is only named. Without a confirmed register the pattern is said

@@ -3,8 +3,7 @@
  * them, and cuts it when it does not (THREATS 17).
  *
  * Messages go straight to the socket and never through the broker's pub/sub,
- * where one subscriber that stops reading stalls everybody's fan-out (FACTS,
- * aedes). A device is never waited for: a full socket buffer or a message
+ * where one subscriber that stops reading stalls everybody's fan-out. A device is never waited for: a full socket buffer or a message
  * without its PUBACK for too long ends the connection, and the device finds
  * everything again when it returns.
  * @module

@@ -3,7 +3,7 @@
  *
  * Stock aedes keeps every retained message (an exact look-up scans them all,
  * 34 ms at 10,000 topics), an unbounded offline queue per clean=0 session, and
- * the filters it has just refused (FACTS, aedes). Here
+ * the filters it has just refused. Here
  *   - no topic retains a message: the downlink computes and sends what `…/down`
  *     and `…/err` retain when it hears of the SUBSCRIBE, so both retained
  *     streams are empty and nothing is ever searched;

@@ -43,7 +43,7 @@ export class Reach {
   async #ask<T>(tenant: string, reason: string, answer: Promise<T>): Promise<T> {
     const { clock, timeoutMs } = this.#options;
     try {
-      // A frozen store neither answers nor fails (FACTS, BullMQ), so what is asked of it has a deadline.
+      // A frozen store neither answers nor fails, so what is asked of it has a deadline.
       const late = () => new TimeoutError(reason, `no answer within ${timeoutMs} ms`);
       const value = await within(clock, timeoutMs, answer, late, { background: true });
       this.#failing = null;

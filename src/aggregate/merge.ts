@@ -1,5 +1,5 @@
 /**
- * Merging: last-writer-wins registers in, exact sums out (LEARNING.md, P4).
+ * Merging: last-writer-wins registers in, exact sums out (ARCHITECTURE.md, "Merging"; P4).
  *
  * A shard's sums are a base that nobody changes and a draft on top of it. A
  * draft copies a row when it first touches it, so a batch whose commit fails

@@ -13,7 +13,7 @@
  *   40      2      success, uint16 permille; 0 in a tombstone
  *   42      2·dim  vector, int16 grid steps; nothing in a tombstone
  *
- * The higher (epoch, seq) wins (LEARNING.md). A removal is a tombstone that
+ * The higher (epoch, seq) wins (ARCHITECTURE.md, "Merging"). A removal is a tombstone that
  * keeps its position, so that a late, older upsert does not bring the pattern
  * back. The vector is also what the device's next difference is coded against
  * (P6), so it is kept exactly.

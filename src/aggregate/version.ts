@@ -3,7 +3,7 @@
  *
  *   G_0 = Σ_c S_c / Σ_c W_c                      the mean of all that may be released
  *   G_c = (S_c + p·G_0) / (W_c + p)              shrunk: p = κ devices of average weight
- *   rank by W_c · ‖G_c − G_0‖², n_c ≥ minDevices (LEARNING.md)
+ *   rank by W_c · ‖G_c − G_0‖², n_c ≥ minDevices (ARCHITECTURE.md, "Merging")
  *
  * Two kinds of calm keep the deltas between releases small. A released pattern
  * keeps its place unless a newcomer beats it clearly, and one that hardly moved

@@ -8,7 +8,7 @@
  * All integers big endian, ids in ASCII. A layout of our own and not CBOR:
  * both ends are ours, frames are copied once, and there is nothing to walk
  * before it may be decoded. Packing is what makes the queue fast: 64 deltas in a
- * job went 6–10 times faster than one by one (FACTS, BullMQ 6).
+ * job went 6–10 times faster than one by one.
  * @module
  */
 import { isId, limits, ProtocolError, SerializationError } from "../core/index.ts";

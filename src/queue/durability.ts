@@ -2,7 +2,7 @@
  * Could this server lose what it acknowledged? Asked once, when the backend starts.
  *
  * P1 is a promise about durability, so a Redis without append-only file or one
- * that may evict keys breaks it however correct our code is (FACTS, Redis:
+ * that may evict keys breaks it however correct our code is (measured:
  * kill -9 without AOF lost everything).
  * @module
  */

@@ -3,7 +3,7 @@
  *
  * The question is always the same: may they be stored? "no" lets a gateway
  * say so; "unknown" must be treated as neither, and deduplication settles it
- * (FACTS: an add on a frozen Redis may land later).
+ * (measured: an add on a frozen Redis may land later).
  * @module
  */
 import { type Clock, messageOf, OmegaError, TimeoutError, TransportError } from "../core/index.ts";

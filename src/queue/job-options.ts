@@ -3,7 +3,7 @@
  *
  * A job leaves the queue in one way only, by its handler resolving. So the
  * attempts are as many as the backends can count, and no retention rule may
- * ever delete what failed (FACTS: two kills of a worker put a job in `failed`
+ * ever delete what failed (measured: two kills of a worker put a job in `failed`
  * with the defaults).
  * @module
  */

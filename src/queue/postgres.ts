@@ -2,7 +2,7 @@
  * The queue in PostgreSQL, or in the embedded database behind the same pool.
  *
  * BullMQ's tables live in the schema `bullmq`, and its SQL uses bare names:
- * the pool's sessions must have that schema in their search_path (FACTS),
+ * the pool's sessions must have that schema in their search_path,
  * which is checked here because the error would come late and look strange.
  * @module
  */

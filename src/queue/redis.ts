@@ -2,7 +2,7 @@
  * The queue on Redis.
  *
  * The producer's connection is set against BullMQ's defaults on purpose
- * (FACTS): no offline queue and no resending, so that Redis being down is an
+ *: no offline queue and no resending, so that Redis being down is an
  * error at once and never a hidden buffer; and a socket that stays silent while
  * commands wait is cut, so that a frozen server or a dead network path costs
  * one timeout and heals by itself. The consumer's connections wait and resend

@@ -6,7 +6,7 @@
  * of Redis loses nothing that it answered only with `appendfsync always`:
  * "everysec" puts a write off for up to two seconds while an earlier fsync is
  * under way (`aof_pending_bio_fsync`), and 2 of 20 kills under load lost answered
- * writes. A fail-over to a replica may lose some in either case (FACTS, "Redis").
+ * writes. A fail-over to a replica may lose some in either case.
  * What is left is always whole commits, and tokens rise past the lost ones.
  * Layout: redis-keys.ts. Atomic steps: commit-script.ts.
  * @module

@@ -1,6 +1,6 @@
 /**
  * The server as one device sees it, small enough to be obviously right: dedup,
- * registers, refusals and watermark exactly as PROTOCOL and LEARNING say.
+ * registers, refusals and watermark exactly as PROTOCOL.md and ARCHITECTURE.md say.
  * @module
  */
 import { limits } from "../../src/core/index.ts";

@@ -45,7 +45,7 @@ const arbitraryRating: fc.Arbitrary<Rated> = fc.record({
 
 const arbitraryDay = fc.array(arbitraryRating, { maxLength: 40 });
 
-/** What LEARNING says a TV with these ratings stands for, by anchor id, from scratch in float64. */
+/** What a TV with these ratings must stand for, by anchor id, from scratch in float64. */
 function standing(ratings: readonly Rated[]): Map<string, LearntPattern> {
   const liked = ratings.filter((rated) => rated.rating >= 7);
   const n = liked.length;
@@ -101,7 +101,7 @@ const rated = (anchor: number, rating: number, count = 1): Rated[] =>
   Array.from({ length: count }, () => ({ item: anchor, rating, timeS: TIME_S }));
 
 describe("learner: what it tells", () => {
-  it("learner: the limits are those of LEARNING", () => {
+  it("learner: the limits are those the replay was measured with", () => {
     expect({ LIKE_MIN, PATTERNS_MAX }).toEqual({ LIKE_MIN: 7, PATTERNS_MAX: 10 });
   });
 

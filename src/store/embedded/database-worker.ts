@@ -1,8 +1,7 @@
 /**
  * The thread that runs PGlite.
  *
- * In the main thread PGlite stalls the event loop for over a second (FACTS,
- * Embedded), and a gateway that stalls loses its clients. Statements run
+ * In the main thread PGlite stalls the event loop for over a second, and a gateway that stalls loses its clients. Statements run
  * strictly one after another, in the order of arrival; each answer says
  * whether the session is inside a transaction.
  * @module

@@ -4,7 +4,7 @@
  * One process owns the directory (directory-lock.ts), PGlite runs in a thread
  * of it (thread.ts), everyone speaks to it through a pool (pool.ts), and other
  * processes may be let in over IPC (serve.ts). It survives the death of the process at any
- * moment, but not a power failure: PGlite never calls fsync (FACTS, Embedded).
+ * moment, but not a power failure: PGlite never calls fsync.
  * @module
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";

@@ -1,8 +1,7 @@
 /**
  * One process per data directory.
  *
- * PGlite lets two processes open one directory and both corrupt it (FACTS,
- * Embedded), and Node has no flock. So: lock files with rising numbers.
+ * PGlite lets two processes open one directory and both corrupt it, and Node has no flock. So: lock files with rising numbers.
  *
  *   omega.lock.7   {"pid":4711,"start":"81237","boot":"…","namespace":"…","state":"held"}
  *
