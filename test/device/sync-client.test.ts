@@ -187,12 +187,11 @@ describe("sync client over a real broker", () => {
       credentials: { username: "me", password: () => `token-${++asked}` },
     });
     const errors: OmegaError[] = [];
-    tv.on("error", (error) => errors.push(error));
+    tv.on("error", (error) => {
+      errors.push(error);
+      gateway.connack = errors.length === 1 ? 4 : 0;
+    });
     await tv.start();
-    await waitFor(() => errors.length === 1);
-    gateway.connack = 4;
-    await waitFor(() => errors.length === 2);
-    gateway.connack = 0;
     await waitFor(() => tv.phase === "live");
     expect(errors.map(({ reason }) => reason)).toEqual(["connect.busy", "connect.credentials"]);
     expect(gateway.logins.slice(0, 2)).toEqual([
