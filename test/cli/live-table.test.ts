@@ -3,7 +3,7 @@ import { type DemoProgress, liveTable } from "../../src/cli/demo/live-table.ts";
 
 const PROGRESS: DemoProgress = {
   ...{ phase: "TVs live and push", elapsedS: 12.4, devices: 40, online: 39, acked: 120 },
-  ...{ pending: 3, applied: 118, duplicates: 2, rawBytes: 102_400, wireBytes: 25_600 },
+  ...{ applied: 118, duplicates: 2, rawBytes: 102_400, wireBytes: 25_600 },
   ...{ queue: 1, version: 6, newest: 39, gatewayKills: 1 },
 };
 

@@ -376,7 +376,6 @@ class Demo {
       devices: fleet.devices.length,
       online: fleet.online(),
       acked,
-      pending: fleet.pending(),
       ...{ applied: this.#stats.applied, duplicates: this.#stats.duplicates },
       ...{ rawBytes, wireBytes: pushBytes.total },
       queue: this.#queue,

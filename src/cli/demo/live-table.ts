@@ -11,7 +11,6 @@ export interface DemoProgress {
   readonly devices: number;
   readonly online: number;
   readonly acked: number;
-  readonly pending: number;
   readonly applied: number;
   readonly duplicates: number;
   readonly rawBytes: number;
