@@ -33,7 +33,7 @@ afterEach(() => opened.close(), 120_000);
 const CASES: readonly (readonly [number, Strike["moment"], BackendKind])[] = [
   [20, "before-commit", "redis"],
   [10, "after-commit", "redis"],
-  [6, "before-commit", "embedded"],
+  [20, "before-commit", "embedded"],
   [4, "after-commit", "embedded"],
   [4, "before-commit", "postgres"],
 ];
