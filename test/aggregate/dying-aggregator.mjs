@@ -1,9 +1,9 @@
 /**
- * An aggregator in a process of its own that kills itself, hard, at a given commit.
+ * An aggregator in a process of its own that kills itself, hard, at its first commit.
  *
- * argv[2]: JSON {url, shards, dieAt, when}. dieAt: the commit (from 1) at which to die, 0 = never.
+ * argv[2]: JSON {url, shards, die}. die: "before" = between fold and commit, "after" = when the
+ * store has kept it and no job was told, "never" = not at all.
  * Its deltas may wait a minute for one another: a dead process's jobs come back late and out of order.
- * when: "before" = between fold and commit, "after" = when the store has kept it and no job was told.
  */
 import { Aggregator } from "../../dist/src/aggregate/index.js";
 import { silentLogger } from "../../dist/src/observe/index.js";
@@ -11,8 +11,7 @@ import { redisQueue } from "../../dist/src/queue/index.js";
 import { redisStore } from "../../dist/src/store/index.js";
 import { loadZstd } from "../../dist/src/wire/index.js";
 
-const { url, shards, dieAt, when } = JSON.parse(process.argv[2]);
-let commits = 0;
+const { url, shards, die: moment } = JSON.parse(process.argv[2]);
 
 const die = () => {
   process.kill(process.pid, "SIGKILL");
@@ -24,10 +23,10 @@ const store = new Proxy(inner, {
   get(target, name) {
     const value = Reflect.get(target, name, target);
     if (typeof value !== "function") return value;
-    if (name !== "commit" || when !== "after") return value.bind(target);
+    if (name !== "commit" || moment !== "after") return value.bind(target);
     return async (...args) => {
       await target.commit(...args);
-      if (commits === dieAt) await die();
+      await die();
     };
   },
 });
@@ -50,8 +49,7 @@ const aggregator = new Aggregator({
     deferMs: 60_000,
   },
   beforeCommit: async () => {
-    commits += 1;
-    if (when === "before" && commits === dieAt) await die();
+    if (moment === "before") await die();
   },
 });
 await aggregator.start();

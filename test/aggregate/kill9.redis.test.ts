@@ -4,7 +4,12 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { verifyShards } from "../../src/aggregate/index.ts";
 import { deviceName, shardOf } from "../../src/core/index.ts";
 import { silentLogger } from "../../src/observe/index.ts";
-import { type QueueBackend, redisQueue } from "../../src/queue/index.ts";
+import {
+  type DeltaProducer,
+  type QueueBackend,
+  type QueueEntry,
+  redisQueue,
+} from "../../src/queue/index.ts";
 import { redisStore, type Store } from "../../src/store/index.ts";
 import { type Running, run } from "../support/process.ts";
 import { type RedisServer, startRedis } from "../support/redis.ts";
@@ -16,6 +21,7 @@ import { printed, referenceFold } from "./reference.ts";
 const CHILD = fileURLToPath(new URL("./dying-aggregator.mjs", import.meta.url));
 const SHARDS = 2;
 const SEED = 20_261_122;
+const DEATHS = ["before", "after", "before", "before", "after", "after"] as const;
 
 describe("aggregator on Redis", () => {
   let redis: RedisServer;
@@ -36,12 +42,20 @@ describe("aggregator on Redis", () => {
     await redis.stop();
   }, 30_000);
 
-  const start = (dieAt: number, when: "before" | "after") => {
-    child = run(process.execPath, [
-      CHILD,
-      JSON.stringify({ url: redis.url, shards: SHARDS, dieAt, when }),
-    ]);
+  const start = (die: "before" | "after" | "never") => {
+    child = run(process.execPath, [CHILD, JSON.stringify({ url: redis.url, shards: SHARDS, die })]);
     return child;
+  };
+
+  const add = async (producer: DeltaProducer, entries: readonly QueueEntry[]) => {
+    for (let at = 0; at < entries.length; at += 4) {
+      const parts = new Map<number, QueueEntry[]>();
+      for (const entry of entries.slice(at, at + 4)) {
+        const shard = shardOf(entry.key, SHARDS);
+        parts.set(shard, [...(parts.get(shard) ?? []), entry]);
+      }
+      for (const [shard, part] of parts) await producer.add(shard, part);
+    }
   };
 
   it("P2: kill -9 before and after the commit, again and again: nothing missing, nothing twice", async () => {
@@ -49,23 +63,13 @@ describe("aggregator on Redis", () => {
     // Ordered by device, as they were sent; arrival times lie in the past, so nothing expires.
     const now = sent.map((entry) => ({ ...entry, receivedAtMs: Date.now() }));
     const producer = await queue.producer();
-    for (let at = 0; at < now.length; at += 4) {
-      const parts = new Map<number, typeof now>();
-      for (const entry of now.slice(at, at + 4)) {
-        const shard = shardOf(entry.key, SHARDS);
-        parts.set(shard, [...(parts.get(shard) ?? []), entry]);
-      }
-      for (const [shard, part] of parts) await producer.add(shard, part);
+    // Each dies at its first commit and finds new deltas, so that however fast it is there is one.
+    const sliceCount = Math.ceil(now.length / DEATHS.length);
+    for (const [round, die] of DEATHS.entries()) {
+      await add(producer, now.slice(round * sliceCount, (round + 1) * sliceCount));
+      expect(await start(die).exited).toBe("SIGKILL");
     }
-    for (const [dieAt, when] of [
-      [1, "before"],
-      [2, "after"],
-      [3, "before"],
-      [1, "after"],
-    ] as const) {
-      expect(await start(dieAt, when).exited).toBe("SIGKILL");
-    }
-    const survivor = start(0, "before");
+    const survivor = start("never");
     await waitFor(async () => (await producer.depth()) === 0, {
       timeoutMs: 60_000,
       what: `an empty queue; the survivor said: ${survivor.stderr()}`,
