@@ -4,9 +4,10 @@
  *
  *   0 kind   1 minor   2 epoch   3 seq   4 base   5 version   6 codec
  *   7 dictionary id (reserved)   8 trace   9 content hash   10 applied [epoch, seq]
+ *   11 part [n, of]   12 codec model
  *
  * Each kind has its own keys, and all of them are required except minor,
- * trace and applied. Keys from 32 up are for later minors: a peer that does
+ * trace, applied, part and codec model. Keys from 32 up are for later minors: a peer that does
  * not know them ignores them. Unknown keys below 32 change the meaning and are
  * refused.
  * @module
@@ -21,6 +22,20 @@ export interface Position {
   readonly seq: number;
 }
 
+/** Which of the frames that make one transition this is; 1 ≤ n ≤ of. Absent when it is the only one. */
+export interface Part {
+  readonly n: number;
+  /** 2 … {@link PARTS_MAX}. */
+  readonly of: number;
+}
+
+/** What releases of codec 1 and above say besides (minor 1). */
+interface LayeredRelease {
+  readonly part?: Part;
+  /** The codec model whose space the vectors are in, from 1; absent when there is none. */
+  readonly model?: number;
+}
+
 export type FrameHeader =
   | {
       readonly kind: "delta";
@@ -33,7 +48,7 @@ export type FrameHeader =
       readonly trace?: Uint8Array;
     }
   | { readonly kind: "pull"; readonly base: number; readonly trace?: Uint8Array }
-  | {
+  | (LayeredRelease & {
       readonly kind: "snapshot";
       readonly version: number;
       /** 8 bytes. */
@@ -41,15 +56,15 @@ export type FrameHeader =
       readonly codec: number;
       /** The newest position of this device that the server has accounted for. */
       readonly applied: Position | null;
-    }
-  | {
+    })
+  | (LayeredRelease & {
       readonly kind: "release-delta";
       readonly version: number;
       readonly base: number;
       readonly contentHash: Uint8Array;
       readonly codec: number;
       readonly applied: Position | null;
-    }
+    })
   | { readonly kind: "refusal" };
 
 export type FrameKind = FrameHeader["kind"];
@@ -57,10 +72,13 @@ export type FrameKind = FrameHeader["kind"];
 /** Epochs, seqs and versions; 2^48 − 1 leaves room to add without leaving the safe integers. */
 export const COUNTER_MAX = 2 ** 48 - 1;
 export const CONTENT_HASH_BYTES = 8;
+/** Frames that one transition from release to release may take. */
+export const PARTS_MAX = 255;
 
 const TRACE_BYTES_MAX = 16;
 const CODEC_MAX = 255;
 const MINOR_MAX = 65_535;
+const MODEL_VERSION_MAX = 65_535;
 const IGNORABLE_KEY_MIN = 32;
 const KINDS: readonly FrameKind[] = ["delta", "pull", "snapshot", "release-delta", "refusal"];
 const KEY = {
@@ -75,12 +93,22 @@ const KEY = {
   trace: 8,
   contentHash: 9,
   applied: 10,
+  part: 11,
+  model: 12,
 } as const;
+const RELEASE_KEYS = [
+  KEY.version,
+  KEY.contentHash,
+  KEY.codec,
+  KEY.applied,
+  KEY.part,
+  KEY.model,
+] as const;
 const KEYS_OF: Readonly<Record<FrameKind, readonly number[]>> = {
   delta: [KEY.epoch, KEY.seq, KEY.base, KEY.codec, KEY.trace],
   pull: [KEY.base, KEY.trace],
-  snapshot: [KEY.version, KEY.contentHash, KEY.codec, KEY.applied],
-  "release-delta": [KEY.version, KEY.base, KEY.contentHash, KEY.codec, KEY.applied],
+  snapshot: RELEASE_KEYS,
+  "release-delta": [KEY.base, ...RELEASE_KEYS],
   refusal: [],
 };
 
@@ -90,7 +118,9 @@ export function encodeHeader(header: FrameHeader): Uint8Array {
   for (const [name, value] of Object.entries(header)) {
     if (name === "kind" || value === null || value === undefined) continue;
     const key = KEY[name as keyof typeof KEY];
-    map.set(key, name === "applied" ? [value.epoch, value.seq] : value);
+    if (name === "applied") map.set(key, [value.epoch, value.seq]);
+    else if (name === "part") map.set(key, [value.n, value.of]);
+    else map.set(key, value);
   }
   const bytes = encodeCbor(map);
   readHeader(bytes); // What we would refuse from a peer we do not send.
@@ -163,12 +193,33 @@ function releaseFields(map: CborMap): {
   contentHash: Uint8Array;
   codec: number;
   applied: Position | null;
-} {
+} & LayeredRelease {
+  const codec = uint(map, KEY.codec, "codec", 0, CODEC_MAX);
   return {
     contentHash: byteString(map, KEY.contentHash, "content-hash", CONTENT_HASH_BYTES),
-    codec: uint(map, KEY.codec, "codec", 0, CODEC_MAX),
+    codec,
     applied: appliedOf(map.get(KEY.applied)),
+    ...layeredFields(map, codec),
   };
+}
+
+/** Codec 0 knows neither parts nor models. */
+function layeredFields(map: CborMap, codec: number): LayeredRelease {
+  const part = map.get(KEY.part);
+  for (const key of [KEY.part, KEY.model]) {
+    if (codec === 0 && map.has(key)) throw unknownKey(key, "release of codec 0");
+  }
+  return {
+    ...(part === undefined ? {} : { part: partOf(part) }),
+    ...(map.has(KEY.model) ? { model: uint(map, KEY.model, "model", 1, MODEL_VERSION_MAX) } : {}),
+  };
+}
+
+function partOf(value: CborValue): Part {
+  const [n, of, ...rest] = Array.isArray(value) ? (value as CborValue[]) : [];
+  const whole = typeof n === "number" && typeof of === "number" && rest.length === 0;
+  if (whole && n >= 1 && n <= of && of >= 2 && of <= PARTS_MAX) return { n, of };
+  throw new ProtocolError("header.part", `part must be [n, of], n ≤ of, of 2 to ${PARTS_MAX}`);
 }
 
 function requireKnownKeys(map: CborMap, kind: FrameKind): void {
@@ -179,10 +230,14 @@ function requireKnownKeys(map: CborMap, kind: FrameKind): void {
       throw new ProtocolError("header.dictionary", "dictionaries are reserved in this version");
     }
     if (typeof key === "number" && KEYS_OF[kind].includes(key)) continue;
-    throw new ProtocolError("header.unknown-key", `key ${key} has no meaning in a ${kind}`, {
-      detail: { key, kind },
-    });
+    throw unknownKey(key, kind);
   }
+}
+
+function unknownKey(key: CborKey, kind: string): ProtocolError {
+  return new ProtocolError("header.unknown-key", `key ${key} has no meaning in a ${kind}`, {
+    detail: { key, kind },
+  });
 }
 
 function uint(map: CborMap, key: number, name: string, min: number, max: number): number {
