@@ -67,7 +67,7 @@ export function decodeDelta(frame: Frame, zstd: Zstd): DecodedDelta {
       residual,
     };
   });
-  return { header, dim, upserts, removals };
+  return { header, dim, space: 0, upserts, removals };
 }
 
 function requireItems(ids: readonly string[], removals: readonly string[]): void {
