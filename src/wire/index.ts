@@ -58,6 +58,7 @@ export {
 } from "./grid.ts";
 export { COUNTER_MAX, type FrameHeader, type FrameKind, type Position } from "./header.ts";
 export { buildLadder, downFrame, emptyLadder, type Ladder } from "./ladder.ts";
+export { encodeModelFrame, readModelFrame } from "./model-frame.ts";
 export { decodeRefusal, encodeRefusal, PROBLEMS_MAX, type Problem } from "./refusal.ts";
 export {
   RELEASE_PATTERNS_MAX,
@@ -68,6 +69,14 @@ export {
 } from "./release.ts";
 export { decodeRelease } from "./release-decode.ts";
 export { encodeReleaseDelta, encodeSnapshot, quantiseRelease } from "./release-encode.ts";
-export { type Direction, parseTopic, topicOf } from "./topics.ts";
+export {
+  codecTopicOf,
+  type Direction,
+  MODEL_VERSION_MAX,
+  type ModelKey,
+  parseCodecTopic,
+  parseTopic,
+  topicOf,
+} from "./topics.ts";
 export { VERSION_LOG, type VersionEntry, WIRE_MINOR, WIRE_VERSION } from "./version.ts";
 export { loadZstd, type Zstd } from "./zstd.ts";
