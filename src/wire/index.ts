@@ -9,13 +9,15 @@ export { CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, walkCbor } from "./cbor-walk.ts";
 export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
 export {
-  CODEC1,
+  buildLadder1,
   downFrames1,
+  emptyLadder1,
   hollowLadder1,
   type Ladder1,
   type LadderView,
   rungOf,
 } from "./codec1/ladder1.ts";
+export type { CodecModel, CodecModels } from "./codec1/model.ts";
 export {
   type LayerSteps,
   type Layers,
@@ -25,6 +27,16 @@ export {
   type Release1,
   type Release1Pattern,
 } from "./codec1/release1.ts";
+export { contentHash1 } from "./codec1/release1-hash.ts";
+export { TransitionReader, type TransitionStep } from "./codec1/release1-reader.ts";
+export { chooseSteps, layRelease1 } from "./codec1/release1-steps.ts";
+export {
+  embeddingsOf,
+  NO_STEPS,
+  quantiseRelease1,
+  vectorsOf,
+} from "./codec1/release1-vectors.ts";
+export { encodeTransition } from "./codec1/release1-writer.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
 export type {

@@ -132,7 +132,7 @@ function rendition1Of(version: number, tenant: string, salt: number): Rendition1
       version,
       dim: 8,
       space: 3,
-      steps: { coarse: 300, fine: 250 },
+      steps: { coarse: 300, fine: 250, level: -40 },
       patterns: [{ id: "drama", weight: 1000, devices: 50, layers: [layer(1), layer(8000)] }],
       trends: [{ id: "film-1", score: 1000 }],
     },
