@@ -7,6 +7,16 @@ export {
 } from "./cbor.ts";
 export { CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, walkCbor } from "./cbor-walk.ts";
 export type { Codec, CodedVectors } from "./codec.ts";
+export { fromSpace, toSpace } from "./codec1/klt.ts";
+export {
+  type CodecModel,
+  type CodecModels,
+  decodeModel,
+  encodeModel,
+  MODEL_BYTES_MAX,
+  MODEL_DIMENSION_MAX,
+  prepareModel,
+} from "./codec1/model.ts";
 export { codec0 } from "./codec0.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
