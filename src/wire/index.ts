@@ -7,6 +7,7 @@ export {
 } from "./cbor.ts";
 export { CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, walkCbor } from "./cbor-walk.ts";
 export type { Codec, CodedVectors } from "./codec.ts";
+export { codec0 } from "./codec0.ts";
 export { fromSpace, toSpace } from "./codec1/klt.ts";
 export {
   type CodecModel,
@@ -17,7 +18,6 @@ export {
   MODEL_DIMENSION_MAX,
   prepareModel,
 } from "./codec1/model.ts";
-export { codec0 } from "./codec0.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
 export type {
