@@ -16,7 +16,9 @@ export {
   encodeModel,
   MODEL_BYTES_MAX,
   MODEL_DIMENSION_MAX,
+  MODEL_VERSION_MAX,
   prepareModel,
+  SPECTRUM_MAX,
 } from "./codec1/model.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
@@ -65,7 +67,6 @@ export { encodeReleaseDelta, encodeSnapshot, quantiseRelease } from "./release-e
 export {
   codecTopicOf,
   type Direction,
-  MODEL_VERSION_MAX,
   type ModelKey,
   parseCodecTopic,
   parseTopic,
