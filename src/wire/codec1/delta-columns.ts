@@ -107,7 +107,9 @@ function writeSuccess(writer: BitWriter, success: readonly number[]): void {
 
 function readSuccess(reader: BitReader, count: number): number[] {
   const ceiling = SUCCESS_CEILINGS[reader.bits(SUCCESS_BITS)] as number;
-  return Array.from({ length: count }, () => PERMILLE - reader.uniform(ceiling));
+  const success: number[] = [];
+  for (let index = 0; index < count; index += 1) success.push(PERMILLE - reader.uniform(ceiling));
+  return success;
 }
 
 function writeTimes(writer: BitWriter, times: readonly number[]): void {
