@@ -8,6 +8,7 @@ export {
 export { CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, walkCbor } from "./cbor-walk.ts";
 export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
+export { fromSpace, toSpace } from "./codec1/klt.ts";
 export {
   buildLadder1,
   downFrames1,
@@ -17,7 +18,17 @@ export {
   type LadderView,
   rungOf,
 } from "./codec1/ladder1.ts";
-export type { CodecModel, CodecModels } from "./codec1/model.ts";
+export {
+  type CodecModel,
+  type CodecModels,
+  decodeModel,
+  encodeModel,
+  MODEL_BYTES_MAX,
+  MODEL_DIMENSION_MAX,
+  MODEL_VERSION_MAX,
+  prepareModel,
+  SPECTRUM_MAX,
+} from "./codec1/model.ts";
 export {
   type LayerSteps,
   type Layers,
@@ -84,7 +95,6 @@ export { encodeReleaseDelta, encodeSnapshot, quantiseRelease } from "./release-e
 export {
   codecTopicOf,
   type Direction,
-  MODEL_VERSION_MAX,
   type ModelKey,
   parseCodecTopic,
   parseTopic,
