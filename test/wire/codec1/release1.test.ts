@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Random, seededRandom } from "../../../src/core/index.ts";
-import { stepsServe } from "../../../src/wire/codec1/release1-steps.ts";
+import { stepsServe } from "../../../src/wire/codec1/release1-lay.ts";
 import {
   buildLadder1,
   COUNTER_MAX,
