@@ -6,6 +6,8 @@
  * along that line find the smallest step that fits (the secant method).
  * @module
  */
+import { assert } from "../../core/index.ts";
+import { PARTS_MAX } from "../header.ts";
 import { compareIds, type Release, type Trend } from "../release.ts";
 import { encodeIndices } from "./block.ts";
 import { roundCount } from "./count-grid.ts";
@@ -21,6 +23,8 @@ import { STEP_INDEX_MAX } from "./step.ts";
 
 /** Coefficients for which one frame per layer is enough: 128 patterns of 384. */
 const COEFFICIENTS_PER_FRAME = 128 * 384;
+/** Both layers, and some parts to spare, within what a header can count. */
+const FRAMES_MAX = 120;
 /** Ids and counts may take this much of the coarse layer's frames before there are more of them. */
 const COLUMNS_SHARE = 0.5;
 /** What new steps leave free to grow. */
@@ -31,6 +35,8 @@ export const STEP_MIN: Readonly<Record<Layer, number>> = { coarse: 128, fine: 64
 const PART_OVERHEAD_BYTES = 32;
 /** Bytes that a coefficient loses per step index: the first guess of the line's slope. */
 const SLOPE = 0.6 / 32 / 8;
+
+assert(2 * FRAMES_MAX < PARTS_MAX, "a transition at its largest can be numbered");
 
 interface Counted {
   readonly id: string;
@@ -85,11 +91,12 @@ export function framesFor(
   frameBytes: number,
 ): number {
   const columns = columnsBytes(patterns, trends);
-  return Math.max(
+  const frames = Math.max(
     Math.ceil((patterns.length * width) / COEFFICIENTS_PER_FRAME),
     Math.ceil(columns / (COLUMNS_SHARE * partBytesMax(frameBytes))),
     1,
   );
+  return Math.min(FRAMES_MAX, frames);
 }
 
 /** Bytes for the rows of either layer, in one frame that all of `patterns` share. */
