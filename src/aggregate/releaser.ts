@@ -15,7 +15,6 @@ import {
   messageOf,
   OmegaError,
   type Random,
-  SerializationError,
   type Service,
   systemClock,
   systemRandom,
@@ -28,14 +27,16 @@ import { type ReleaserMetrics, releaserMetrics } from "./aggregate-metrics.ts";
 import { bucketOf, requireRetention } from "./buckets.ts";
 import { forgetMarkCount, isForgetMark } from "./forget-mark.ts";
 import { HeldLease } from "./lease.ts";
+import { ModelShelf } from "./model-shelf.ts";
 import { persist } from "./persist.ts";
+import { totalsInSpace0 } from "./turn-back.ts";
 import { planRelease } from "./version.ts";
 import {
   DEFAULT_VERSION_POLICY,
   requireVersionPolicy,
   type VersionPolicy,
 } from "./version-policy.ts";
-import { isEligible, type ToTargetSpace, totalsIn, totalsOf } from "./version-totals.ts";
+import { isEligible, totalsOf } from "./version-totals.ts";
 
 interface ReleaserSettings {
   /** From one round to the next, milliseconds; each wait is 0.9–1.1 of it. */
@@ -54,8 +55,6 @@ interface ReleaserOptions {
   readonly zstd: Zstd;
   /** What vectors are coded with; default codec 0. */
   readonly codec?: Codec;
-  /** How sums of a tenant's other spaces get into space 0; default: there are none. */
-  readonly toSpace0?: (tenant: string) => ToTargetSpace;
   /** Default: every tenant the store knows. */
   readonly tenants?: readonly string[];
   /** The dimension of a tenant's embeddings; default 384 for all. */
@@ -84,7 +83,7 @@ export class Releaser implements Service {
   readonly #store: Store;
   readonly #zstd: Zstd;
   readonly #codec: Codec;
-  readonly #toSpace0: (tenant: string) => ToTargetSpace;
+  readonly #models: ModelShelf;
   readonly #tenants: readonly string[] | null;
   readonly #dimOf: (tenant: string) => number;
   readonly #owner: string;
@@ -108,7 +107,6 @@ export class Releaser implements Service {
     this.#store = options.store;
     this.#zstd = options.zstd;
     this.#codec = options.codec ?? codec0;
-    this.#toSpace0 = options.toSpace0 ?? (() => onlySpace0);
     this.#tenants = options.tenants ?? null;
     this.#dimOf = options.dimOf ?? (() => limits.DIMENSION_DEFAULT);
     this.#owner = options.owner ?? `releaser-${randomUUID()}`;
@@ -119,6 +117,7 @@ export class Releaser implements Service {
     this.#random = options.random ?? systemRandom;
     this.#log = options.log ?? silentLogger;
     this.#metrics = releaserMetrics(options.metrics ?? noMetrics);
+    this.#models = new ModelShelf({ store: this.#store, clock: this.#clock, log: this.#log });
   }
 
   /** Begins the first round at once, in the background. */
@@ -143,6 +142,12 @@ export class Releaser implements Service {
     const outcome = this.#turn.then(() => this.#release(tenant));
     this.#turn = outcome;
     return outcome;
+  }
+
+  /** The token of the tenant's releaser lease; null while another has it, or before the first round. */
+  tokenOf(tenant: string): number | null {
+    const lease = this.#leases.get(tenant);
+    return lease?.held === true ? lease.token : null;
   }
 
   #round(): void {
@@ -225,7 +230,11 @@ export class Releaser implements Service {
     const nowBucket = bucketOf(this.#policy, this.#clock.nowMs());
     const spaced = totalsOf(rows, this.#policy, nowBucket, dim);
     const eligible = spaced.filter((totals) => isEligible(totals, this.#policy));
-    const totals = totalsIn(0, eligible, dim, this.#toSpace0(tenant));
+    const { totals, lost } = await totalsInSpace0(tenant, eligible, dim, this.#models);
+    if (lost.length > 0) {
+      this.#metrics.leftOut.add(lost.length);
+      this.#log.error("release.model-missing", { tenant, leftOut: lost });
+    }
     const plan = planRelease(totals, previous, {
       policy: this.#policy,
       dim,
@@ -256,9 +265,4 @@ export class Releaser implements Service {
       onRetry: (message) => this.#log.warn("release.retry", { message }),
     });
   }
-}
-
-function onlySpace0(space: number): never {
-  const message = `sums are in space ${space}, and nothing here can turn them`;
-  throw new SerializationError("release.space", message, { detail: { space } });
 }
