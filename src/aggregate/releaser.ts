@@ -15,7 +15,6 @@ import {
   messageOf,
   OmegaError,
   type Random,
-  SerializationError,
   type Service,
   systemClock,
   systemRandom,
@@ -42,15 +41,17 @@ import { type ReleaserMetrics, releaserMetrics } from "./aggregate-metrics.ts";
 import { bucketOf, requireRetention } from "./buckets.ts";
 import { forgetMarkCount, isForgetMark } from "./forget-mark.ts";
 import { HeldLease } from "./lease.ts";
+import { ModelShelf } from "./model-shelf.ts";
 import { pause } from "./pause.ts";
 import { persist } from "./persist.ts";
+import { totalsInSpace0 } from "./turn-back.ts";
 import { planRelease } from "./version.ts";
 import {
   DEFAULT_VERSION_POLICY,
   requireVersionPolicy,
   type VersionPolicy,
 } from "./version-policy.ts";
-import { isEligible, type ToTargetSpace, totalsIn, totalsOf } from "./version-totals.ts";
+import { isEligible, totalsOf } from "./version-totals.ts";
 import { planningRendition1, type Rendition1Plan } from "./version1.ts";
 
 interface ReleaserSettings {
@@ -70,9 +71,7 @@ interface ReleaserOptions {
   readonly zstd: Zstd;
   /** What vectors are coded with; default codec 0. */
   readonly codec?: Codec;
-  /** How sums of a tenant's other spaces get into space 0; default: there are none. */
-  readonly toSpace0?: (tenant: string) => ToTargetSpace;
-  /** The codec model that releases in layers are made with; default: none, for any tenant. */
+  /** The codec model that releases in layers are made with; default: the newest in the store. */
   readonly newestModel?: (tenant: string) => Promise<CodecModel | null>;
   /** Default: every tenant the store knows. */
   readonly tenants?: readonly string[];
@@ -102,7 +101,7 @@ export class Releaser implements Service {
   readonly #store: Store;
   readonly #zstd: Zstd;
   readonly #codec: Codec;
-  readonly #toSpace0: (tenant: string) => ToTargetSpace;
+  readonly #models: ModelShelf;
   readonly #newestModel: (tenant: string) => Promise<CodecModel | null>;
   readonly #tenants: readonly string[] | null;
   readonly #dimOf: (tenant: string) => number;
@@ -127,8 +126,6 @@ export class Releaser implements Service {
     this.#store = options.store;
     this.#zstd = options.zstd;
     this.#codec = options.codec ?? codec0;
-    this.#toSpace0 = options.toSpace0 ?? (() => onlySpace0);
-    this.#newestModel = options.newestModel ?? (async () => null);
     this.#tenants = options.tenants ?? null;
     this.#dimOf = options.dimOf ?? (() => limits.DIMENSION_DEFAULT);
     this.#owner = options.owner ?? `releaser-${randomUUID()}`;
@@ -139,6 +136,8 @@ export class Releaser implements Service {
     this.#random = options.random ?? systemRandom;
     this.#log = options.log ?? silentLogger;
     this.#metrics = releaserMetrics(options.metrics ?? noMetrics);
+    this.#models = new ModelShelf({ store: this.#store, clock: this.#clock, log: this.#log });
+    this.#newestModel = options.newestModel ?? ((tenant) => this.#newestKept(tenant));
   }
 
   /** Begins the first round at once, in the background. */
@@ -163,6 +162,12 @@ export class Releaser implements Service {
     const outcome = this.#turn.then(() => this.#release(tenant));
     this.#turn = outcome;
     return outcome;
+  }
+
+  /** The token of the tenant's releaser lease; null while another has it, or before the first round. */
+  tokenOf(tenant: string): number | null {
+    const lease = this.#leases.get(tenant);
+    return lease?.held === true ? lease.token : null;
   }
 
   #round(): void {
@@ -245,7 +250,11 @@ export class Releaser implements Service {
     const nowBucket = bucketOf(this.#policy, this.#clock.nowMs());
     const spaced = totalsOf(rows, this.#policy, nowBucket, dim);
     const eligible = spaced.filter((totals) => isEligible(totals, this.#policy));
-    const totals = totalsIn(0, eligible, dim, this.#toSpace0(tenant));
+    const { totals, lost } = await totalsInSpace0(tenant, eligible, dim, this.#models);
+    if (lost.length > 0) {
+      this.#metrics.leftOut.add(lost.length);
+      this.#log.error("release.model-missing", { tenant, leftOut: lost });
+    }
     const exact = forgotten !== (this.#forgotten.get(tenant) ?? 0);
     const plan = planRelease(totals, previous, {
       policy: this.#policy,
@@ -276,6 +285,11 @@ export class Releaser implements Service {
     return { kind: "published", version: release.version, patterns: release.patterns.length };
   }
 
+  async #newestKept(tenant: string): Promise<CodecModel | null> {
+    const [newest] = await this.#store.models(tenant);
+    return newest === undefined ? null : await this.#models.load(tenant, newest.version);
+  }
+
   /** Both renditions with their ladders, rung by rung. */
   async #ladders(
     tenant: string,
@@ -299,9 +313,4 @@ export class Releaser implements Service {
       onRetry: (message) => this.#log.warn("release.retry", { message }),
     });
   }
-}
-
-function onlySpace0(space: number): never {
-  const message = `sums are in space ${space}, and nothing here can turn them`;
-  throw new SerializationError("release.space", message, { detail: { space } });
 }
