@@ -21,13 +21,27 @@ import {
   type Timer,
 } from "../core/index.ts";
 import { type Logger, type Metrics, noMetrics, silentLogger } from "../observe/index.ts";
-import { releaserLease, type Store } from "../store/index.ts";
-import { buildLadder, type Codec, codec0, type Zstd } from "../wire/index.ts";
+import {
+  type RecentRelease,
+  releaserLease,
+  type Store,
+  type StoredRelease,
+} from "../store/index.ts";
+import {
+  buildingLadder1,
+  buildLadder,
+  type Codec,
+  codec0,
+  inSlices,
+  type Release,
+  type Zstd,
+} from "../wire/index.ts";
 import { type ReleaserMetrics, releaserMetrics } from "./aggregate-metrics.ts";
 import { bucketOf, requireRetention } from "./buckets.ts";
 import { forgetMarkCount, isForgetMark } from "./forget-mark.ts";
 import { HeldLease } from "./lease.ts";
 import { ModelShelf } from "./model-shelf.ts";
+import { pause } from "./pause.ts";
 import { persist } from "./persist.ts";
 import { totalsInSpace0 } from "./turn-back.ts";
 import { planRelease } from "./version.ts";
@@ -37,6 +51,7 @@ import {
   type VersionPolicy,
 } from "./version-policy.ts";
 import { isEligible, totalsOf } from "./version-totals.ts";
+import { planningRendition1, type Rendition1Plan } from "./version1.ts";
 
 interface ReleaserSettings {
   /** From one round to the next, milliseconds; each wait is 0.9–1.1 of it. */
@@ -222,7 +237,7 @@ export class Releaser implements Service {
       store.loadTenantSums(tenant),
       store.recentReleases(tenant),
     ]);
-    const previous = recent[0] ?? null;
+    const previous = recent[0]?.release ?? null;
     const rows = shards.flatMap((shard) => shard.rows);
     const marks = rows.filter(isForgetMark);
     const forgotten = marks.reduce((sum, row) => sum + forgetMarkCount(row), 0);
@@ -235,25 +250,48 @@ export class Releaser implements Service {
       this.#metrics.leftOut.add(lost.length);
       this.#log.error("release.model-missing", { tenant, leftOut: lost });
     }
+    const exact = forgotten !== (this.#forgotten.get(tenant) ?? 0);
     const plan = planRelease(totals, previous, {
       policy: this.#policy,
       dim,
-      exact: forgotten !== (this.#forgotten.get(tenant) ?? 0),
+      exact,
+      incumbents: recent[0]?.release1?.patterns.map(({ id }) => id) ?? [],
       codec: this.#codec,
       zstd: this.#zstd,
     });
-    const { release, changed, leftOut } = plan;
+    const { release, leftOut } = plan;
     if (leftOut.length > 0) {
       this.#metrics.leftOut.add(leftOut.length);
       this.#log.warn("release.left-out", { tenant, fits: release.patterns.length, leftOut });
     }
+    const work = planningRendition1(plan.fresh, recent[0]?.release1 ?? null, {
+      policy: this.#policy,
+      exact,
+      newest: await this.#models.newest(tenant),
+    });
+    const plan1 = await inSlices(work, pause);
+    const changed = plan.changed || plan1.changed;
     if (changed) {
-      const ladder = buildLadder(tenant, release, recent, this.#codec, this.#zstd);
-      await this.#persist(() => store.publishRelease(tenant, token, { release, ladder }));
+      const stored = await this.#ladders(tenant, release, plan1, recent);
+      await this.#persist(() => store.publishRelease(tenant, token, stored));
     }
     this.#forgotten.set(tenant, forgotten);
     if (!changed) return { kind: "unchanged", version: previous?.version ?? 0 };
     return { kind: "published", version: release.version, patterns: release.patterns.length };
+  }
+
+  /** Both renditions with their ladders, rung by rung. */
+  async #ladders(
+    tenant: string,
+    release: Release,
+    { release: release1, model }: Rendition1Plan,
+    recent: readonly RecentRelease[],
+  ): Promise<StoredRelease> {
+    const bases = recent.map((kept) => kept.release);
+    const ladder = buildLadder(tenant, release, bases, this.#codec, this.#zstd);
+    const bases1 = recent.flatMap((kept) => kept.release1 ?? []);
+    const ladder1 = await inSlices(buildingLadder1(tenant, release1, bases1, model), pause);
+    return { release, ladder, rendition1: { release: release1, ladder: ladder1 } };
   }
 
   /** An unknown outcome is asked again: the store knows a resend by token and content hash. */
