@@ -29,7 +29,7 @@ import { type AckSlot, AckWindow, ByteBudget } from "./ack-window.ts";
 import { type DeviceTopics, type PublishRequest, publishRefusal } from "./acl.ts";
 import { Batcher } from "./batcher.ts";
 import { DELTA_OVERHEAD_BYTES, type GatewayLimits } from "./limits.ts";
-import type { DownlinkSessions, GatewayClient } from "./ports.ts";
+import type { DownlinkSessions, GatewayClient, Told } from "./ports.ts";
 
 /** What the seam touches of a PUBLISH; aedes' own packet object, whose `qos` is changed. */
 export interface TakenPacket extends PublishRequest {
@@ -158,11 +158,11 @@ export class Ingest {
     const header = headerOf(frame);
     this.#frames.add(1, { kind: header?.kind ?? "unreadable" });
     if (header?.kind === "pull") {
-      this.#options.downlink.onPull(client, header.base);
+      this.#options.downlink.onPull(client, toldBy(header));
       window.settle(slot);
       return;
     }
-    if (header?.kind === "delta") this.#options.downlink.onUpHeader(client, header.base);
+    if (header?.kind === "delta") this.#options.downlink.onUpHeader(client, toldBy(header));
     this.#batcher.add(uplink.shard, {
       entry: { key: client.key, receivedAtMs: this.#options.clock.nowMs(), frame },
       settled: (error) => {
@@ -176,6 +176,10 @@ export class Ingest {
       },
     });
   }
+}
+
+function toldBy({ base, minor = 0 }: { readonly base: number; readonly minor?: number }): Told {
+  return { base, minor };
 }
 
 function headerOf(frame: Buffer): FrameHeader | null {

@@ -8,7 +8,8 @@
  */
 import type { Clock } from "../src/core/index.ts";
 import { downFrame, type Ladder, type PackedBody } from "../src/wire/index.ts";
-import type { DeviceView, DownlinkSource } from "./ports.ts";
+import type { DownlinkSource } from "./ports.ts";
+import type { DownContent, Newest } from "./subscriber.ts";
 
 /** A down frame in the two pieces it is written in; together they are wire's `downFrame`. */
 export interface DownParts {
@@ -47,7 +48,10 @@ export function holdLadder(full: Ladder, lookedMs: number): HeldLadder {
 }
 
 /** The frame for a device at `view.base`, as one small head of its own and one shared body. */
-export function downParts(held: HeldLadder, view: Pick<DeviceView, "base" | "applied">): DownParts {
+export function downParts(
+  held: HeldLadder,
+  view: Pick<DownContent, "base" | "applied">,
+): DownParts {
   const head = downFrame(held.hollow, view);
   if (view.base === held.version && held.version > 0)
     return { head, body: NOTHING, kind: "watermark" };
@@ -55,6 +59,11 @@ export function downParts(held: HeldLadder, view: Pick<DeviceView, "base" | "app
   return delta === undefined
     ? { head, body: held.full.snapshot.bytes, kind: "snapshot" }
     : { head, body: delta.bytes, kind: "release-delta" };
+}
+
+/** What a subscriber must know of a ladder. */
+export function newestOf(held: HeldLadder): Newest {
+  return { version: held.version, parts: () => 1 };
 }
 
 interface Load {

@@ -10,7 +10,7 @@ import type { Ladder } from "../src/wire/index.ts";
 import type { DeviceView, DownlinkSource } from "./ports.ts";
 
 export interface ReachOptions {
-  readonly source: Pick<DownlinkSource, "ladder" | "views">;
+  readonly source: Pick<DownlinkSource, "ladder" | "views" | "model">;
   readonly clock: Clock;
   /** How long one answer may take. */
   readonly timeoutMs: number;
@@ -38,6 +38,11 @@ export class Reach {
   views(keys: readonly DeviceKey[]): Promise<DeviceView[]> {
     const tenant = keys[0]?.tenant ?? "";
     return this.#ask(tenant, "views.timeout", this.#options.source.views(keys));
+  }
+
+  /** Rejects with `TimeoutError("model.timeout")` or with the source's own error. */
+  model(tenant: string, version: number): Promise<Uint8Array | null> {
+    return this.#ask(tenant, "model.timeout", this.#options.source.model(tenant, version));
   }
 
   async #ask<T>(tenant: string, reason: string, answer: Promise<T>): Promise<T> {

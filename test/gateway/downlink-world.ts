@@ -9,6 +9,7 @@ import { connect, createServer, type Socket } from "node:net";
 import type { Client } from "aedes";
 import { Aedes } from "aedes";
 import mqttPacket, { type IConnackPacket, type IPublishPacket, type Packet } from "mqtt-packet";
+import { maySubscribe, topicsOf } from "../../gateway/acl.ts";
 import { Downlink, type DownlinkLimits } from "../../gateway/downlink.ts";
 import type { DeviceView, DownlinkSource, ReleaseListener } from "../../gateway/ports.ts";
 import {
@@ -23,6 +24,7 @@ import { createMetrics, silentLogger } from "../../src/observe/index.ts";
 import {
   buildLadder,
   codec0,
+  codecTopicOf,
   decodeRefusal,
   decodeRelease,
   emptyLadder,
@@ -81,6 +83,9 @@ export class SourceDouble implements DownlinkSource {
   readonly viewsOf = new Map<string, DeviceView>();
   readonly ladders = new Map<string, Ladder>();
   readonly viewCalls: string[][] = [];
+  /** Encoded models by codec topic. */
+  readonly models = new Map<string, Uint8Array>();
+  readonly modelCalls: string[] = [];
   ladderCalls = 0;
   failure: Error | null = null;
   /** While set, answers wait for it. */
@@ -98,6 +103,13 @@ export class SourceDouble implements DownlinkSource {
     this.viewCalls.push(names);
     await this.#answer();
     return names.map((name) => this.viewsOf.get(name) ?? { base: 0, applied: null, problems: [] });
+  }
+
+  async model(tenant: string, version: number): Promise<Uint8Array | null> {
+    const topic = codecTopicOf({ tenant, version });
+    this.modelCalls.push(topic);
+    await this.#answer();
+    return this.models.get(topic) ?? null;
   }
 
   async watch(listener: ReleaseListener): Promise<() => Promise<void>> {
@@ -212,15 +224,18 @@ async function startBroker(downlink: Downlink): Promise<Aedes> {
     },
     authorizeSubscribe(client, subscription, done) {
       const key = parseDeviceName(client.id);
-      const own = [topicOf(key, "down"), topicOf(key, "err")].includes(subscription.topic);
+      const granted = maySubscribe(topicsOf(key), subscription.topic, new Set());
       // A stricter ACL than the real one, for a device whose own topics are refused.
-      done(null, own && key.device !== "banned" ? subscription : null);
+      done(null, granted && key.device !== "banned" ? subscription : null);
     },
     authorizePublish(client, packet, done) {
       if (client !== null) {
         const { header } = peekFrame(packet.payload as Buffer, 65_536);
-        if (header.kind === "pull") downlink.onPull(described(client), header.base);
-        if (header.kind === "delta") downlink.onUpHeader(described(client), header.base);
+        if (header.kind === "pull" || header.kind === "delta") {
+          const { base, minor = 0 } = header;
+          const tell = header.kind === "pull" ? downlink.onPull : downlink.onUpHeader;
+          tell.call(downlink, described(client), { base, minor });
+        }
       }
       done(null);
     },
@@ -291,6 +306,10 @@ export class RawDevice {
     return topicOf(keyOf(this.id), direction);
   }
 
+  codec(version: number): string {
+    return codecTopicOf({ tenant: TENANT, version });
+  }
+
   /** Subscribes and returns the granted codes. */
   async subscribe(...topics: (string | { topic: string; qos: 0 | 1 | 2 })[]): Promise<unknown[]> {
     this.send({
@@ -307,8 +326,8 @@ export class RawDevice {
   }
 
   /** Publishes a pull and waits for its PUBACK. */
-  async pull(base: number): Promise<void> {
-    this.publishUp(encodePull(base));
+  async pull(base: number, minor = 0): Promise<void> {
+    this.publishUp(encodePull(base, { minor }));
     await this.next("puback");
   }
 

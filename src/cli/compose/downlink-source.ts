@@ -24,6 +24,8 @@ export function downlinkSource(
       }
       return (await store.currentRelease(tenant)) ?? emptyLadder(tenant, dim, zstd);
     },
+    // No store holds models yet.
+    model: async () => null,
     views: async (keys) => (await store.cursors(keys)).map(viewOf),
     watch: (listener) => store.watch(listener),
   };

@@ -71,6 +71,7 @@ export async function silentSource(): Promise<DownlinkSource> {
     ladder: (tenant) => Promise.resolve(emptyLadder(tenant, 384, zstd)),
     views: (keys: readonly DeviceKey[]) =>
       Promise.resolve(keys.map(() => ({ base: 0, applied: null, problems: [] }))),
+    model: () => Promise.resolve(null),
     watch: () => Promise.resolve(() => Promise.resolve()),
   };
 }
