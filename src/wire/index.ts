@@ -8,6 +8,23 @@ export {
 export { CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, walkCbor } from "./cbor-walk.ts";
 export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
+export {
+  CODEC1,
+  downFrames1,
+  hollowLadder1,
+  type Ladder1,
+  type LadderView,
+  rungOf,
+} from "./codec1/ladder1.ts";
+export {
+  type LayerSteps,
+  type Layers,
+  type Preview1,
+  type PreviewPattern,
+  RELEASE1_FRAME_BYTES_MAX,
+  type Release1,
+  type Release1Pattern,
+} from "./codec1/release1.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
 export type {
