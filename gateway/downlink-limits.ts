@@ -19,8 +19,8 @@ export interface DownlinkLimits extends LinkLimits, FanoutLimits {
   /** clean=0 sessions remembered, and for how long after their last use. */
   readonly sessionCountMax: number;
   readonly sessionTtlMs: number;
-  /** Codec models sent per second; each is some 150 KB. */
-  readonly modelsPerS: number;
+  /** Bytes of codec models sent per second to all devices together; one is some 150 KB. */
+  readonly modelBytesPerS: number;
   /** Codec models held in memory. */
   readonly modelCountMax: number;
   /** How long it is believed that a model does not exist. */
@@ -39,7 +39,7 @@ export const DEFAULT_DOWNLINK_LIMITS: DownlinkLimits = {
   parallelCountMax: 4,
   sessionCountMax: 50_000,
   sessionTtlMs: 24 * 3_600_000,
-  modelsPerS: 100,
+  modelBytesPerS: 16 * 1024 * 1024,
   modelCountMax: 4,
   modelAbsentMs: 10_000,
 };
@@ -64,21 +64,15 @@ export function downlinkLimits(given: Partial<DownlinkLimits> = {}): DownlinkLim
   }
   if (chosen.bufferBytesMax < BUFFER_BYTES_MIN) {
     faults.push(
-      `downlinkLimits.bufferBytesMax must be ≥ ${BUFFER_BYTES_MIN}, one frame of each kind: got ${chosen.bufferBytesMax}`,
+      `downlinkLimits.bufferBytesMax must be ≥ ${BUFFER_BYTES_MIN}, two of the largest frames: got ${chosen.bufferBytesMax}`,
     );
   }
   if (faults.length > 0) throw new InvalidConfigError(faults);
   return chosen;
 }
 
-/** Eight problems whose texts are as long as they may be, in three bytes a character. */
-const ERR_FRAME_BYTES_MAX = 16 * 1024;
-/**
- * A device that reads may have a model, a refusal and a release before it, and some PUBACKs; none
- * of them must cut it.
- */
-const BUFFER_BYTES_MIN =
-  limits.MODEL_FRAME_BYTES_MAX + limits.DOWN_FRAME_BYTES_MAX + ERR_FRAME_BYTES_MAX + 4 * 1024;
+/** A device that reads may have a refusal and a release before it; neither must cut it. */
+const BUFFER_BYTES_MIN = 2 * limits.DOWN_FRAME_BYTES_MAX;
 assert(
   DEFAULT_DOWNLINK_LIMITS.bufferBytesMax >= BUFFER_BYTES_MIN,
   "a device that reads is not cut for one release",

@@ -18,6 +18,7 @@ import {
   assert,
   type BackoffPolicy,
   type Clock,
+  limits as coreLimits,
   type DeviceKey,
   deviceName,
   parseDeviceName,
@@ -115,7 +116,11 @@ export class Downlink implements DownlinkSessions, Service {
       absentMs: limits.modelAbsentMs,
       log,
     });
-    this.#modelPacer = createPacer({ ratePerS: limits.modelsPerS, burstCount: 8, clock });
+    this.#modelPacer = createPacer({
+      ratePerS: limits.modelBytesPerS,
+      burstCount: coreLimits.MODEL_FRAME_BYTES_MAX,
+      clock,
+    });
     this.#modelsDue = new Due({
       serve: ([link]) => this.#serveModel(link),
       batchCountMax: 1,
@@ -191,6 +196,10 @@ export class Downlink implements DownlinkSessions, Service {
 
   onUpHeader({ client }: GatewayClient, told: Told): void {
     this.#roster.of(client)?.subscriber.mentioned(told);
+  }
+
+  modelBytes({ client }: GatewayClient): number {
+    return this.#roster.of(client)?.modelBytes ?? 0;
   }
 
   #opened(client: Client): Link | null {
@@ -273,10 +282,10 @@ export class Downlink implements DownlinkSessions, Service {
     const { subscriber } = link;
     const version = subscriber.models.next;
     if (!link.open || version === null) return;
-    await this.#modelPacer.take(1, this.#stopping.signal);
     const frame = await this.#models.get({ tenant: subscriber.key.tenant, version });
     if (frame === null) subscriber.models.drop(version);
-    else if (link.open && subscriber.models.mayShip(version)) {
+    else await this.#modelPacer.take(frame.length, this.#stopping.signal);
+    if (frame !== null && link.open && subscriber.models.mayShip(version)) {
       this.#count.frames.add(1, { kind: "model" });
       this.#count.bytes.add(frame.length);
       link.send(subscriber.nextModel(version), frame, NOTHING);

@@ -26,6 +26,18 @@ export interface LinkLimits {
   readonly ackMsMax: number;
 }
 
+/** Beside a model: a release, eight problems in their longest words, and PUBACKs. */
+const BESIDE_MODEL_BYTES = coreLimits.DOWN_FRAME_BYTES_MAX + 20 * 1024;
+
+/**
+ * How many unsent bytes a socket may hold on which `modelBytes` of a codec model are under way. A
+ * model of 384 dimensions fits the usual bound; a larger one lifts it, because its bytes are one
+ * buffer for all devices and the gateway itself put them there.
+ */
+export function unsentBytesMax(bytesMax: number, modelBytes: number): number {
+  return modelBytes === 0 ? bytesMax : Math.max(bytesMax, modelBytes + BESIDE_MODEL_BYTES);
+}
+
 export type CutReason = "buffer" | "deadline";
 
 export interface LinkOptions {
@@ -69,7 +81,8 @@ export class Link {
     const prelude = publishHead({ ...shipment, topic: this.#topicOf(shipment), payloadBytes });
     const { conn } = this.client;
     const waitingBytes = conn.writableLength + prelude.length + payloadBytes;
-    if (waitingBytes > this.#options.limits.bufferBytesMax) {
+    const modelBytes = line === "model" ? payloadBytes : this.modelBytes;
+    if (waitingBytes > unsentBytesMax(this.#options.limits.bufferBytesMax, modelBytes)) {
       this.cut("buffer");
       return;
     }
@@ -85,6 +98,11 @@ export class Link {
     }
     conn.uncork();
     this.#watch(line, payloadBytes);
+  }
+
+  /** Bytes of a codec model that the device has not yet taken. */
+  get modelBytes(): number {
+    return this.#underWay.get("model")?.bytes ?? 0;
   }
 
   acknowledged(messageId: number): void {

@@ -9,7 +9,7 @@
  */
 import type { Client } from "aedes";
 import type { DeviceKey } from "../src/core/index.ts";
-import type { Ladder, Position, Problem } from "../src/wire/index.ts";
+import type { Ladder, Ladder1, Position, Problem } from "../src/wire/index.ts";
 
 /** What the server knows of one device, as its next down frame must tell it (P6). */
 export interface DeviceView {
@@ -26,9 +26,17 @@ export interface ReleaseListener {
   onProblems(key: DeviceKey): void;
 }
 
+/** One release as devices of either kind get it. */
+export interface Renditions {
+  /** For everybody. */
+  readonly ladder: Ladder;
+  /** For devices that speak minor 1, of the same version; null when the release has none. */
+  readonly ladder1: Ladder1 | null;
+}
+
 export interface DownlinkSource {
-  /** The current ladder of a tenant; an empty one (version 0) before the first release. */
-  ladder(tenant: string): Promise<Ladder>;
+  /** The current release of a tenant; an empty ladder (version 0) before the first. */
+  ladders(tenant: string): Promise<Renditions>;
   /** One round trip for many devices; the answer has the order of `keys`. */
   views(keys: readonly DeviceKey[]): Promise<DeviceView[]>;
   /** An encoded codec model, or null when there is none of this version; it never changes. */
@@ -63,6 +71,8 @@ export interface DownlinkSessions {
   onPull(client: GatewayClient, told: Told): void;
   /** A delta passed by, and with it what the device held and could read when it was made. */
   onUpHeader(client: GatewayClient, told: Told): void;
+  /** Bytes of a codec model on their way to the device. */
+  modelBytes(client: GatewayClient): number;
 }
 
 /** Where a listener really listens: the port the system chose when 0 was asked for. */

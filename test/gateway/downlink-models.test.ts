@@ -67,7 +67,7 @@ describe("the retained message of a codec topic", () => {
   });
 
   test("is loaded once for many devices", async () => {
-    await holding([3], { limits: { modelsPerS: 1e6 } });
+    await holding([3], { limits: { modelBytesPerS: 1e9 } });
     const devices = await Promise.all(
       Array.from({ length: 12 }, (_, index) => world.device(`tv-${index}`)),
     );
@@ -131,19 +131,19 @@ describe("the retained message of a codec topic", () => {
 
   test("goes out at a pace of its own, and every device waits its turn", async () => {
     const clock = manualClock();
-    await holding([1], { clock, limits: { modelsPerS: 2 } });
+    await holding([1], { clock, limits: { modelBytesPerS: 2 * 150_022 } });
     const devices = await Promise.all(
       Array.from({ length: 12 }, (_, index) => world.device(`tv-${index}`)),
     );
     for (const device of devices) await device.subscribe(device.codec(1));
     const served = () =>
       devices.filter((device) => device.received.some(({ cmd }) => cmd === "publish")).length;
-    await waitFor(() => served() === 8, { what: "the burst" });
+    await waitFor(() => served() === 7, { what: "the burst" });
     await Promise.all(devices.map((device) => device.ping()));
-    expect(served()).toBe(8);
+    expect(served()).toBe(7);
     await clock.advance(1_000);
-    await waitFor(() => served() === 10, { what: "two a second" });
-    await clock.advance(1_000);
+    await waitFor(() => served() === 9, { what: "two a second" });
+    await clock.advance(2_000);
     await waitFor(() => served() === 12, { what: "the rest" });
   });
 

@@ -11,7 +11,12 @@ import { Aedes } from "aedes";
 import mqttPacket, { type IConnackPacket, type IPublishPacket, type Packet } from "mqtt-packet";
 import { maySubscribe, topicsOf } from "../../gateway/acl.ts";
 import { Downlink, type DownlinkLimits } from "../../gateway/downlink.ts";
-import type { DeviceView, DownlinkSource, ReleaseListener } from "../../gateway/ports.ts";
+import type {
+  DeviceView,
+  DownlinkSource,
+  ReleaseListener,
+  Renditions,
+} from "../../gateway/ports.ts";
 import {
   type Clock,
   type DeviceKey,
@@ -31,6 +36,7 @@ import {
   encodePull,
   GRID,
   type Ladder,
+  type Ladder1,
   loadZstd,
   type Problem,
   peekFrame,
@@ -72,6 +78,27 @@ export function ladderOf(version: number, patternCount = 6, dim = 8): Ladder {
   );
 }
 
+/**
+ * A ladder of rendition 1 whose bodies are `parts` distinct bytes: a gateway never looks into them.
+ * The snapshot has one part more than the differences to the two versions before.
+ */
+export function ladder1Of(version: number, parts = 2): Ladder1 {
+  const bodies = (base: number, count: number) =>
+    Array.from({ length: count }, (_, index) => ({
+      compressed: index === 0,
+      bytes: Uint8Array.of(version, base, index + 1, 0xff),
+    }));
+  const bases = [version - 1, version - 2].filter((base) => base > 0);
+  return {
+    tenant: TENANT,
+    version,
+    contentHash: new Uint8Array(8).fill(version),
+    model: 7,
+    snapshot: bodies(0, parts + 1),
+    deltas: new Map(bases.map((base) => [base, bodies(base, parts)])),
+  };
+}
+
 export const problemAt = (seq: number, reason = "frame.truncated"): Problem => ({
   reason,
   title: "The frame ended early.",
@@ -81,7 +108,7 @@ export const problemAt = (seq: number, reason = "frame.truncated"): Problem => (
 /** A source with its answers in memory, which counts look-ups and can fail or freeze. */
 export class SourceDouble implements DownlinkSource {
   readonly viewsOf = new Map<string, DeviceView>();
-  readonly ladders = new Map<string, Ladder>();
+  readonly renditions = new Map<string, Renditions>();
   readonly viewCalls: string[][] = [];
   /** Encoded models by codec topic. */
   readonly models = new Map<string, Uint8Array>();
@@ -92,10 +119,10 @@ export class SourceDouble implements DownlinkSource {
   gate: Promise<void> | null = null;
   #listener: ReleaseListener | null = null;
 
-  async ladder(tenant: string): Promise<Ladder> {
+  async ladders(tenant: string): Promise<Renditions> {
     this.ladderCalls += 1;
     await this.#answer();
-    return this.ladders.get(tenant) ?? emptyLadder(tenant, 8, zstd);
+    return this.renditions.get(tenant) ?? { ladder: emptyLadder(tenant, 8, zstd), ladder1: null };
   }
 
   async views(keys: readonly DeviceKey[]): Promise<DeviceView[]> {
@@ -130,8 +157,11 @@ export class SourceDouble implements DownlinkSource {
   }
 
   /** Publishes a release; `silently` loses the notification. */
-  release(ladder: Ladder, how: { silently?: boolean } = {}): void {
-    this.ladders.set(ladder.tenant, ladder);
+  release(
+    ladder: Ladder,
+    how: { readonly silently?: boolean; readonly ladder1?: Ladder1 } = {},
+  ): void {
+    this.renditions.set(ladder.tenant, { ladder, ladder1: how.ladder1 ?? null });
     if (how.silently !== true) this.#listener?.onRelease(ladder.tenant, ladder.version);
   }
 
