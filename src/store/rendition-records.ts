@@ -4,12 +4,12 @@
  *   ladders  = the ladder of rendition 0 alone (its record begins with 1), or
  *              2  bytes{ladder}  1  tenant  version  contentHash  model  n{part}  n{base  n{part}}
  *   recent   = the release of rendition 0 alone (its record begins with 1), or
- *              2  bytes{release}  1  version  dim  space  coarse  fine  width
+ *              2  bytes{release}  1  version  dim  space  coarse  fine  level  width
  *              n{id  weight  devices  width × index  width × index}  n{trend id  score}
  *
  * So what an earlier version wrote is read as it was meant, and one place holds
  * both: a gateway never sees two renditions of different versions. An index is
- * a zigzag varint, one byte below 64. Parts are stored bodies, never compressed.
+ * a zigzag varint, one byte below 64, and so is level. Parts are stored bodies, never compressed.
  * @module
  */
 import { SerializationError } from "../core/index.ts";
@@ -22,8 +22,8 @@ import { decodeLadder, decodeRelease, encodeLadder, encodeRelease } from "./rele
 const BOTH = 2;
 const LADDER1_VERSION = 1;
 const RELEASE1_VERSION = 1;
-const INDEX_MIN = -32_768;
-const INDEX_MAX = 32_767;
+const INT16_MIN = -32_768;
+const INT16_MAX = 32_767;
 
 /** What gateways read of `stored`. */
 export function encodeLadders({ ladder, rendition1 }: StoredRelease): Uint8Array {
@@ -121,7 +121,10 @@ function writeRelease1(out: ByteWriter, release: Release1): void {
   const width = release.patterns[0]?.layers[0].length ?? 0;
   out.byte(RELEASE1_VERSION);
   for (const value of [release.version, release.dim, release.space]) out.varint(value);
-  for (const value of [release.steps.coarse, release.steps.fine, width]) out.varint(value);
+  out.varint(release.steps.coarse);
+  out.varint(release.steps.fine);
+  writeSigned(out, release.steps.level);
+  out.varint(width);
   out.varint(release.patterns.length);
   for (const { id, weight, devices, layers } of release.patterns) {
     out.text(id);
@@ -141,7 +144,7 @@ function readRelease1(from: ByteReader): Release1 {
   const version = from.varint();
   const dim = from.varint();
   const space = from.varint();
-  const steps = { coarse: from.varint(), fine: from.varint() };
+  const steps = { coarse: from.varint(), fine: from.varint(), level: readSigned(from) };
   const width = from.varint();
   const patterns: Release1Pattern[] = [];
   for (let left = from.count(3 + 2 * width); left > 0; left -= 1) {
@@ -168,17 +171,23 @@ function writeLayer(out: ByteWriter, layer: Int16Array, width: number): void {
       `the layers of a release must all have ${width} indices: got ${layer.length}`,
     );
   }
-  for (const index of layer) out.varint(index < 0 ? -2 * index - 1 : 2 * index);
+  for (const index of layer) writeSigned(out, index);
 }
 
 function readLayer(from: ByteReader, width: number): Int16Array {
   const layer = new Int16Array(width);
-  for (let at = 0; at < width; at += 1) {
-    const zigzag = from.varint();
-    const index = zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
-    if (index < INDEX_MIN || index > INDEX_MAX)
-      throw from.wrong("record.range", `has index ${index}`);
-    layer[at] = index;
-  }
+  for (let at = 0; at < width; at += 1) layer[at] = readSigned(from);
   return layer;
+}
+
+function writeSigned(out: ByteWriter, value: number): void {
+  out.varint(value < 0 ? -2 * value - 1 : 2 * value);
+}
+
+/** An int16. */
+function readSigned(from: ByteReader): number {
+  const zigzag = from.varint();
+  const value = zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+  if (value >= INT16_MIN && value <= INT16_MAX) return value;
+  throw from.wrong("record.range", `has ${value} for an int16`);
 }

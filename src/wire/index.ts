@@ -8,14 +8,27 @@ export {
 export { CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, walkCbor } from "./cbor-walk.ts";
 export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
+export { fromSpace, toSpace } from "./codec1/klt.ts";
 export {
-  CODEC1,
+  buildLadder1,
   downFrames1,
+  emptyLadder1,
   hollowLadder1,
   type Ladder1,
   type LadderView,
   rungOf,
 } from "./codec1/ladder1.ts";
+export {
+  type CodecModel,
+  type CodecModels,
+  decodeModel,
+  encodeModel,
+  MODEL_BYTES_MAX,
+  MODEL_DIMENSION_MAX,
+  MODEL_VERSION_MAX,
+  prepareModel,
+  SPECTRUM_MAX,
+} from "./codec1/model.ts";
 export {
   type LayerSteps,
   type Layers,
@@ -25,6 +38,16 @@ export {
   type Release1,
   type Release1Pattern,
 } from "./codec1/release1.ts";
+export { contentHash1 } from "./codec1/release1-hash.ts";
+export { TransitionReader, type TransitionStep } from "./codec1/release1-reader.ts";
+export { chooseSteps, layRelease1 } from "./codec1/release1-steps.ts";
+export {
+  embeddingsOf,
+  NO_STEPS,
+  quantiseRelease1,
+  vectorsOf,
+} from "./codec1/release1-vectors.ts";
+export { encodeTransition } from "./codec1/release1-writer.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
 export type {
@@ -72,7 +95,6 @@ export { encodeReleaseDelta, encodeSnapshot, quantiseRelease } from "./release-e
 export {
   codecTopicOf,
   type Direction,
-  MODEL_VERSION_MAX,
   type ModelKey,
   parseCodecTopic,
   parseTopic,

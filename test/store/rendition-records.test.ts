@@ -22,7 +22,11 @@ const release1 = fc.integer({ min: 1, max: 12 }).chain((width) => {
     version: natural,
     dim: natural,
     space: natural,
-    steps: fc.record({ coarse: natural, fine: natural }),
+    steps: fc.record({
+      coarse: natural,
+      fine: natural,
+      level: fc.integer({ min: -1023, max: 1023 }),
+    }),
     patterns: fc.array(
       fc.record({ id: text, weight: natural, devices: natural, layers: fc.tuple(layer, layer) }),
       { maxLength: 5 },
@@ -79,7 +83,7 @@ test("record: a release of version 2 is read for ever", () => {
     version: 2,
     dim: 2,
     space: 7,
-    steps: { coarse: 300, fine: 3 },
+    steps: { coarse: 300, fine: 3, level: -40 },
     patterns: [
       {
         id: "p",
@@ -91,7 +95,7 @@ test("record: a release of version 2 is read for ever", () => {
     trends: [{ id: "f", score: 1000 }],
   };
   const golden =
-    "02 05 0102020000 01 02 02 07 ac02 03 02 01 0170 8001 32 01 8001 00 ffff03 01 0166 e807";
+    "02 05 0102020000 01 02 02 07 ac02 03 4f 02 01 0170 8001 32 01 8001 00 ffff03 01 0166 e807";
   const stored = { ...plain, release, rendition1: { ...plain.rendition1, release: release1 } };
   expect(Buffer.from(encodeRecent(stored)).toString("hex")).toBe(golden.replaceAll(" ", ""));
   expect(decodeRecent(hex(golden))).toEqual({ release, release1 });

@@ -12,6 +12,7 @@ import type {
   RecentRelease,
   Rendition1,
   Store,
+  StoredModel,
   StoredRelease,
   SumRow,
 } from "../../src/store/index.ts";
@@ -132,7 +133,7 @@ function rendition1Of(version: number, tenant: string, salt: number): Rendition1
       version,
       dim: 8,
       space: 3,
-      steps: { coarse: 300, fine: 250 },
+      steps: { coarse: 300, fine: 250, level: -40 },
       patterns: [{ id: "drama", weight: 1000, devices: 50, layers: [layer(1), layer(8000)] }],
       trends: [{ id: "film-1", score: 1000 }],
     },
@@ -154,6 +155,12 @@ export function laddersOf({ ladder, rendition1 }: StoredRelease): CurrentLadders
 
 export function recentOf({ release, rendition1 }: StoredRelease): RecentRelease {
   return { release, release1: rendition1?.release ?? null };
+}
+
+/** A codec model whose content depends on its version and on `salt`. */
+export function modelOf(version: number, salt = 0): StoredModel {
+  const own = bytes(version & 255, salt & 255, ...ALL_BYTES);
+  return { version, bytes: own, samples: 1_000 * version, learntAtMs: 1_700_000_000_000 + salt };
 }
 
 /** Takes the lease of a shard; fails the test when somebody else holds it. */

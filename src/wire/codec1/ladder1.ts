@@ -4,7 +4,14 @@
  * @module
  */
 import { EMPTY_BODY, encodeFrame, type PackedBody } from "../frame.ts";
-import type { FrameHeader, Part, Position } from "../header.ts";
+import type { Position } from "../header.ts";
+import type { CodecModel } from "./model.ts";
+import type { Release1 } from "./release1.ts";
+import { partHeader } from "./release1-body.ts";
+import { sharesRows } from "./release1-difference.ts";
+import { contentHash1 } from "./release1-hash.ts";
+import { NO_STEPS, quantiseRelease1 } from "./release1-vectors.ts";
+import { encodeTransition } from "./release1-writer.ts";
 
 export interface Ladder1 {
   readonly tenant: string;
@@ -18,8 +25,45 @@ export interface Ladder1 {
   readonly deltas: ReadonlyMap<number, readonly PackedBody[]>;
 }
 
-/** The id of the codec in every header of rendition 1. */
-export const CODEC1 = 1;
+/**
+ * Cuts `release` (from `quantiseRelease1`) and its difference to each of `bases` into parts. A rung
+ * is left out when the rows changed their meaning (dimension, model or steps), or when it would be
+ * no smaller than the snapshot. `model` is that of the release's space.
+ *
+ * Throws `SerializationError("frame.budget")` when it takes more than 255 parts (P7).
+ */
+export function buildLadder1(
+  tenant: string,
+  release: Release1,
+  bases: readonly Release1[],
+  model: CodecModel | null,
+): Ladder1 {
+  const snapshot = encodeTransition(null, release, model);
+  const deltas = new Map<number, readonly PackedBody[]>();
+  for (const base of bases) {
+    if (base.version < 1 || base.version >= release.version || !sharesRows(base, release)) continue;
+    const parts = encodeTransition(base, release, model);
+    if (bytesOf(parts) < bytesOf(snapshot)) deltas.set(base.version, parts);
+  }
+  return {
+    tenant,
+    version: release.version,
+    contentHash: contentHash1(release, model),
+    model: release.space,
+    snapshot,
+    deltas,
+  };
+}
+
+/** Version 0 without patterns: what a device gets before the first release. */
+export function emptyLadder1(tenant: string, dim: number): Ladder1 {
+  const nothing = { version: 0, dim, patterns: [], trends: [] };
+  return buildLadder1(tenant, quantiseRelease1(nothing, null, NO_STEPS), [], null);
+}
+
+function bytesOf(parts: readonly PackedBody[]): number {
+  return parts.reduce((sum, { bytes }) => sum + bytes.length, 0);
+}
 
 /** What one device is to be told: the release version it holds, 0 for none, and its own watermark (P6). */
 export interface LadderView {
@@ -47,29 +91,10 @@ export function downFrames1(ladder: Ladder1, view: LadderView): Uint8Array[] {
   return parts.map((body, index) => {
     const part = parts.length > 1 ? { n: index + 1, of: parts.length } : null;
     return encodeFrame(
-      headerOf(ladder, kind === "snapshot" ? 0 : view.base, view.applied, part),
+      partHeader(ladder, kind === "snapshot" ? 0 : view.base, view.applied, part),
       body,
     );
   });
-}
-
-/** `base` 0 makes it a snapshot. */
-export function headerOf(
-  release: Pick<Ladder1, "version" | "contentHash" | "model">,
-  base: number,
-  applied: Position | null,
-  part: Part | null,
-): FrameHeader {
-  const { version, contentHash, model } = release;
-  return {
-    ...(base === 0 ? { kind: "snapshot" as const } : { kind: "release-delta" as const, base }),
-    version,
-    contentHash,
-    codec: CODEC1,
-    applied,
-    ...(part === null ? {} : { part }),
-    ...(model === 0 ? {} : { model }),
-  };
 }
 
 /** The same ladder with empty bodies: framing it yields the heads alone, in front of shared bodies. */

@@ -26,10 +26,17 @@ export interface Release1Pattern {
   readonly layers: Layers;
 }
 
-/** Step indexes, 0 … 1023: a step is 2^(index/32) grid steps. */
+/** How the rows of a release are coded; kept from one release to the next. */
 export interface LayerSteps {
+  /** Step indexes, 0 … 1023: a step is 2^(index/32) grid steps. */
   readonly coarse: number;
   readonly fine: number;
+  /**
+   * How far the release's own spectrum lies above the model's (or above one grid step, where there
+   * is no model), in 1/32 octaves: means of many devices lie closer together than what one device
+   * says, and a spectrum that is an octave off costs as much as a third of the bytes.
+   */
+  readonly level: number;
 }
 
 export interface Release1 {
@@ -38,7 +45,7 @@ export interface Release1 {
   readonly dim: number;
   /** The codec model whose space the vectors are in; 0 is none: the rotation, and the pattern domain. */
   readonly space: number;
-  /** Both 0 when there are no patterns. */
+  /** All 0 when there are no patterns. */
   readonly steps: LayerSteps;
   /** Ascending by id. */
   readonly patterns: readonly Release1Pattern[];
