@@ -2,10 +2,13 @@
  * The release in a device's hand, in either rendition, and how it is kept on disk.
  *
  *   rendition 0   the snapshot frame itself: CE …
- *   rendition 1   01, then each part of the snapshot as uint32 little-endian length and frame
+ *   rendition 1   01, then the frames it came in, each as uint32 little-endian length and bytes:
+ *                 the parts of a snapshot, and of the differences that came after it
  *
- * Either way the bytes prove themselves by the content hash, so a damaged cache
- * costs a snapshot and nothing else.
+ * Frames are kept as they came, because coding a release anew would cost more
+ * than reading it did; only when they have become many is it put into one
+ * snapshot. Either way the bytes prove themselves by the content hash, so a
+ * damaged cache costs a snapshot and nothing else.
  * @module
  */
 import { limits, OmegaError, ProtocolError } from "../src/core/index.ts";
@@ -23,6 +26,7 @@ import {
   type Release,
   type Release1,
   TransitionReader,
+  type TransitionStep,
   type Trend,
   type Zstd,
 } from "../src/wire/index.ts";
@@ -43,24 +47,29 @@ export type Held =
       readonly hash: Uint8Array;
       /** The model whose space its vectors are in; null is none. */
       readonly model: CodecModel | null;
+      /** Fed to a reader that holds nothing, they yield the release. */
+      readonly frames: readonly Uint8Array[];
     };
+export type Held1 = Extract<Held, { rendition: 1 }>;
 
-const PARTS = 1;
+/** More frames than this are put into one snapshot. */
+const FRAMES_BYTES_MAX = 48 * 1024;
+/** No frame begins so. */
+const FRAMES = 1;
 
 /** The bytes to keep on disk; {@link readCachedRelease} verifies them. */
 export function encodeCachedRelease(held: Held, zstd: Zstd): Uint8Array {
   if (held.rendition === 0) return snapshotFrame(held, zstd);
-  const ladder = buildLadder1("", held.release, [], held.model);
   const out = new ByteWriter();
-  out.u8(PARTS);
-  for (const frame of downFrames1(ladder, { base: 0, applied: null })) out.bytes(frame);
+  out.u8(FRAMES);
+  for (const frame of held.frames) out.bytes(frame);
   return out.done();
 }
 
 /** A release kept on disk; null when it is damaged, not one, or of a model that is not at hand. */
 export function readCachedRelease(bytes: Uint8Array, models: CodecModels, zstd: Zstd): Held | null {
   try {
-    return bytes[0] === PARTS ? readParts(bytes, models) : readSnapshot(bytes, zstd);
+    return bytes[0] === FRAMES ? readFrames(bytes, models) : readSnapshot(bytes, zstd);
   } catch (error) {
     if (error instanceof OmegaError) return null;
     throw error;
@@ -86,22 +95,36 @@ function readSnapshot(bytes: Uint8Array, zstd: Zstd): Held {
   return { rendition: 0, release, hash: header.contentHash, codec: header.codec };
 }
 
-function readParts(bytes: Uint8Array, models: CodecModels): Held | null {
+function readFrames(bytes: Uint8Array, models: CodecModels): Held | null {
   const input = new ByteReader(bytes.subarray(1));
   const reader = new TransitionReader(null, models);
-  for (;;) {
-    const step = reader.feed(peekFrame(input.bytes(), limits.DOWN_FRAME_BYTES_MAX));
-    if (step.kind === "preview") continue;
-    if (step.kind !== "release") return null;
-    input.end();
-    return heldRelease1(step.release, step.contentHash, models);
+  const frames: Uint8Array[] = [];
+  let held: Held1 | null = null;
+  while (!input.ended) {
+    const frame = input.bytes();
+    frames.push(frame);
+    const step = reader.feed(peekFrame(frame, limits.DOWN_FRAME_BYTES_MAX));
+    if (step.kind !== "release" && step.kind !== "preview") return null;
+    held = step.kind === "preview" ? null : heldRelease1(step, models, frames);
   }
+  return held;
 }
 
-/** A release that a {@link TransitionReader} has verified with one of `models`. */
-export function heldRelease1(release: Release1, hash: Uint8Array, models: CodecModels): Held {
+/** A release that a {@link TransitionReader} has verified with one of `models`; `frames` lead to it from nothing. */
+export function heldRelease1(
+  verified: Extract<TransitionStep, { kind: "release" }>,
+  models: CodecModels,
+  frames: readonly Uint8Array[],
+): Held1 {
+  const { release, contentHash: hash } = verified;
   const model = release.space === 0 ? null : models.get(release.space);
-  return { rendition: 1, release, hash, model };
+  const held = { rendition: 1, release, hash, model, frames } as const;
+  const bytes = frames.reduce((sum, frame) => sum + frame.byteLength, 0);
+  return bytes <= FRAMES_BYTES_MAX ? held : { ...held, frames: snapshotFrames(held) };
+}
+
+function snapshotFrames({ release, model }: Held1): Uint8Array[] {
+  return downFrames1(buildLadder1("", release, [], model), { base: 0, applied: null });
 }
 
 /** What is watched everywhere, best first. */

@@ -60,6 +60,8 @@ export class Inbox {
   readonly #zstd: Zstd;
   #held: Held | null;
   #reader: TransitionReader;
+  /** The frames of the transition under way. */
+  #parts: Uint8Array[] = [];
 
   constructor(held: Held | null, models: CodecModels, zstd: Zstd) {
     this.#models = models;
@@ -85,17 +87,17 @@ export class Inbox {
       if (header.kind !== "snapshot" && header.kind !== "release-delta") {
         throw new ProtocolError("down.kind", `a ${header.kind} frame has no place on a down topic`);
       }
-      return { ...this.#meaning(frame, header, floor), applied: header.applied };
+      return { ...this.#meaning(bytes, frame, header, floor), applied: header.applied };
     } catch (error) {
       if (error instanceof OmegaError) return { kind: "broken", error };
       throw error;
     }
   }
 
-  #meaning(frame: Frame, header: ReleaseHeader, floor: number): Meaning {
+  #meaning(bytes: Uint8Array, frame: Frame, header: ReleaseHeader, floor: number): Meaning {
     const { version } = header;
     if (version < Math.max(floor, this.version)) return { kind: "older", version };
-    return header.codec === CODEC1 ? this.#read1(frame, header) : this.#read0(frame, header);
+    return header.codec === CODEC1 ? this.#read1(bytes, frame, header) : this.#read0(frame, header);
   }
 
   #read0(frame: Frame, header: ReleaseHeader): Meaning {
@@ -113,13 +115,18 @@ export class Inbox {
     return this.#take({ rendition: 0, release, hash: contentHash.slice(), codec });
   }
 
-  #read1(frame: Frame, header: ReleaseHeader): Meaning {
+  #read1(bytes: Uint8Array, frame: Frame, header: ReleaseHeader): Meaning {
     const step = this.#reader.feed(frame);
+    const { n: part, of: parts } = header.part ?? { n: 1, of: 1 };
+    if (step.kind === "release" || step.kind === "preview") {
+      this.#parts = [...(part === 1 ? [] : this.#parts), bytes.slice()];
+    }
     switch (step.kind) {
-      case "release":
-        return this.#take(heldRelease1(step.release, step.contentHash, this.#models));
+      case "release": {
+        const builtOn = header.kind === "snapshot" ? [] : this.#frames;
+        return this.#take(heldRelease1(step, this.#models, [...builtOn, ...this.#parts]));
+      }
       case "preview": {
-        const { n: part, of: parts } = header.part ?? { n: 1, of: 1 };
         const model = header.model === undefined ? null : this.#models.get(header.model);
         return { kind: "preview", preview: { release: step.release, model, part, parts } };
       }
@@ -131,6 +138,10 @@ export class Inbox {
       case "same":
         return step;
     }
+  }
+
+  get #frames(): readonly Uint8Array[] {
+    return this.#held?.rendition === 1 ? this.#held.frames : [];
   }
 
   /**

@@ -217,6 +217,11 @@ export class ServerModel {
     this.#releases1 = [next, ...this.#releases1].slice(0, 3);
   }
 
+  /** What gateways serve. */
+  get renditions(): { readonly ladder: Ladder; readonly ladder1: Ladder1 } {
+    return { ladder: this.#ladder, ladder1: this.#ladder1 };
+  }
+
   get contentHash(): Uint8Array {
     return (this.minor === 0 ? this.#ladder : this.#ladder1).contentHash;
   }

@@ -569,6 +569,27 @@ describe("the release on disk", () => {
     }
   });
 
+  it("is the frames it came in, and a snapshot again before they become too many", () => {
+    const world = withModel();
+    const models = { get: (version: number) => world.server.models.get(version) ?? null };
+    const sizes: number[] = [];
+    for (let fill = 1; fill <= 250; fill += 1) {
+      world.server.release(fill * 30);
+      world.push();
+      world.settle();
+      const { held } = world.session;
+      if (held === null) throw new Error("a release is held");
+      const bytes = encodeCachedRelease(held, zstd);
+      sizes.push(bytes.length);
+      if (fill % 25 === 0) {
+        expect(readCachedRelease(bytes, models, zstd)?.hash).toEqual(world.server.contentHash);
+      }
+    }
+    expect(Math.max(...sizes)).toBeLessThan(50 * 1024);
+    const shrunk = sizes.filter((size, index) => index > 0 && size < (sizes[index - 1] ?? 0));
+    expect(shrunk.length).toBeGreaterThan(0);
+  });
+
   it("is none when its model is gone", () => {
     const world = withModel();
     const { held } = world.session;
