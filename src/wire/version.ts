@@ -37,6 +37,6 @@ export const VERSION_LOG: readonly VersionEntry[] = [
     change:
       "Codec models (kind 6) on topics of their own; a device names its minor before it listens.",
     oldPeersMayIgnore: true,
-    fingerprint: "6cc5359d18c47a9caacee4f112d9aba332d35192aa8fcf8e9937b765ab155c13",
+    fingerprint: "d977ceb906f49947a65002132ba83810cc17ac95fe0dab8635d29b64932202ce",
   },
 ];

@@ -4,6 +4,7 @@
  */
 import {
   decodeDelta,
+  decodeModel,
   decodeRefusal,
   decodeRelease,
   peekFrame,
@@ -30,8 +31,13 @@ export function readFrame(bytes: Uint8Array, held: Release | null, zstd: Zstd): 
     case "refusal":
       return toJson({ ...common, problems: decodeRefusal(frame, zstd) });
     case "model":
-      return toJson({ ...common, ...readModelFrame(bytes) });
+      return toJson({ ...common, model: modelOf(bytes) });
   }
+}
+
+function modelOf(bytes: Uint8Array): object {
+  const model = decodeModel(readModelFrame(bytes).model);
+  return { ...model, basis: Array.from(model.basis) };
 }
 
 /** Byte strings as hex, integer vectors as arrays, absent fields left out. */
