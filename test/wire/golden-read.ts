@@ -2,19 +2,23 @@
  * How a frame is put into JSON, for the golden descriptions and the hostile frames.
  * @module
  */
+import { ProtocolError } from "../../src/core/index.ts";
 import {
   decodeDelta,
   decodeModel,
   decodeRefusal,
   decodeRelease,
+  type Frame,
   peekFrame,
-  type Release,
   readModelFrame,
+  TransitionReader,
+  vectorsOf,
   type Zstd,
 } from "../../src/wire/index.ts";
+import type { GoldenHeld } from "./golden-files.ts";
 
-/** Everything that `bytes` say, in JSON. `held` is what a release delta builds on. */
-export function readFrame(bytes: Uint8Array, held: Release | null, zstd: Zstd): unknown {
+/** Everything that `bytes` say, in JSON. `held` is what they build on. */
+export function readFrame(bytes: Uint8Array, held: GoldenHeld, zstd: Zstd): unknown {
   const frame = peekFrame(bytes, 64 * 1024);
   const { header, body } = frame;
   const common = { header, compressed: body.compressed, bodyBytes: body.bytes.length };
@@ -27,6 +31,8 @@ export function readFrame(bytes: Uint8Array, held: Release | null, zstd: Zstd): 
       return toJson(common);
     case "snapshot":
     case "release-delta":
+      if (header.codec === 1) return toJson({ ...common, ...readLayers(frame, held) });
+      if (held instanceof Uint8Array) throw new ProtocolError("release.base", "holds layers");
       return toJson({ ...common, release: decodeRelease(frame, held, zstd) });
     case "refusal":
       return toJson({ ...common, problems: decodeRefusal(frame, zstd) });
@@ -38,6 +44,15 @@ export function readFrame(bytes: Uint8Array, held: Release | null, zstd: Zstd): 
 function modelOf(bytes: Uint8Array): object {
   const model = decodeModel(readModelFrame(bytes).model);
   return { ...model, basis: Array.from(model.basis) };
+}
+
+function readLayers(frame: Frame, held: GoldenHeld): object {
+  const reader = new TransitionReader(null, { get: () => null });
+  if (held instanceof Uint8Array) reader.feed(peekFrame(held, 64 * 1024));
+  const step = reader.feed(frame);
+  if (step.kind !== "preview" && step.kind !== "release") return { step };
+  const { coarse, full } = vectorsOf(step.release, null);
+  return { step, coarse, full };
 }
 
 /** Byte strings as hex, integer vectors as arrays, absent fields left out. */
