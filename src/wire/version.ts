@@ -35,8 +35,9 @@ export const VERSION_LOG: readonly VersionEntry[] = [
     version: 1,
     minor: 1,
     change:
-      "Codec models (kind 6) on topics of their own; a device names its minor before it listens.",
+      "Codec models (kind 6) on topics of their own; a device names its minor before it listens; " +
+      "releases in layers, cut into parts (codec 1, header keys 11 and 12).",
     oldPeersMayIgnore: true,
-    fingerprint: "d977ceb906f49947a65002132ba83810cc17ac95fe0dab8635d29b64932202ce",
+    fingerprint: "07284f3b4e203630fb8bcb5e5f43091584034dc08941f5884f432c96e98da75b",
   },
 ];
