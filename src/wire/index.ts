@@ -8,6 +8,7 @@ export {
 export { CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, walkCbor } from "./cbor-walk.ts";
 export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
+export { unpackDeltaColumns } from "./codec1/delta-columns.ts";
 export { fromSpace, toSpace } from "./codec1/klt.ts";
 export {
   buildingLadder1,
@@ -40,6 +41,7 @@ export {
   type Release1,
   type Release1Pattern,
 } from "./codec1/release1.ts";
+export { CODEC1 } from "./codec1/release1-body.ts";
 export { sharesRows } from "./codec1/release1-difference.ts";
 export { contentHash1 } from "./codec1/release1-hash.ts";
 export { layingRelease1, layRelease1 } from "./codec1/release1-lay.ts";
@@ -89,7 +91,7 @@ export {
 } from "./grid.ts";
 export { COUNTER_MAX, type FrameHeader, type FrameKind, type Position } from "./header.ts";
 export { buildLadder, downFrame, emptyLadder, type Ladder } from "./ladder.ts";
-export { encodeModelFrame, readModelFrame } from "./model-frame.ts";
+export { encodeModelFrame, type ModelFrame, readModelFrame } from "./model-frame.ts";
 export { decodeRefusal, encodeRefusal, PROBLEMS_MAX, type Problem } from "./refusal.ts";
 export {
   RELEASE_PATTERNS_MAX,
