@@ -1,0 +1,95 @@
+/**
+ * One run: sets, the coders on each, and the rows they leave.
+ * @module
+ */
+import { loadZstd } from "../../src/wire/index.ts";
+import { fixedBaselines, productQuantiser } from "./baselines.ts";
+import { type Limit, limitOf } from "./bound.ts";
+import { type Bench, casesOf } from "./cases.ts";
+import type { Coder } from "./coder.ts";
+import { fileSet } from "./data-file.ts";
+import { envelopeOf } from "./envelope.ts";
+import { type Klt, learnKlt, variancesIn } from "./klt.ts";
+import { nmseOfMean } from "./many-devices.ts";
+import { omegaCoders } from "./omega.ts";
+import type { Options } from "./options.ts";
+import type { Row } from "./rows.ts";
+import { iidSet, type SetSizes, syntheticSet, type VectorSet } from "./sets.ts";
+import { loadZstd19 } from "./zstd19.ts";
+
+export const SEED = 20_261_125;
+
+interface Effort {
+  readonly sizes: SetSizes;
+  readonly pushes: number;
+  readonly pulls: number;
+  readonly pq: { readonly rowsMax: number; readonly iterations: number };
+  readonly devicesMax: number;
+}
+
+const FULL: Effort = {
+  sizes: { train: 4096, test: 400, query: 150 },
+  pushes: 20,
+  pulls: 4,
+  pq: { rowsMax: 4096, iterations: 6 },
+  devicesMax: 1000,
+};
+const QUICK: Effort = {
+  sizes: { train: 2048, test: 200, query: 60 },
+  pushes: 6,
+  pulls: 2,
+  pq: { rowsMax: 1024, iterations: 4 },
+  devicesMax: 100,
+};
+
+/** What came out, for the table and for the plot. */
+export interface SetResult {
+  readonly set: VectorSet;
+  readonly klt: Klt;
+  readonly limit: Limit;
+  readonly rows: readonly Row[];
+}
+
+export async function runBench(
+  options: Options,
+  say: (line: string) => void,
+): Promise<SetResult[]> {
+  const effort = options.quick ? QUICK : FULL;
+  // A file is read first: a wrong one should not be found after minutes.
+  const own = options.data === null ? [] : [fileSet(options.data, options.dim, SEED)];
+  const compress = await loadZstd19();
+  const zstd = await loadZstd();
+  const envelope = envelopeOf(compress, (bytes) => zstd.decompress(bytes, 2 ** 24));
+  const results: SetResult[] = [];
+  for (const name of [...options.sets, ...own]) {
+    const set = typeof name === "string" ? builtIn(name, effort.sizes) : name;
+    const { train, dim } = set;
+    say(`${set.name}: learning a transform from ${train.length / dim} vectors of ${dim}`);
+    const klt = learnKlt(train, dim);
+    const limit = limitOf(variancesIn(klt, set.test), set.white);
+    const context = { dim, mean: klt.mean, envelope, compress };
+    const bench = { set, mean: klt.mean, limit, pushes: effort.pushes, pulls: effort.pulls };
+    const coders = [
+      ...fixedBaselines(context),
+      productQuantiser(train, effort.pq, context),
+      ...omegaCoders(set, klt),
+    ];
+    const rows = coders.flatMap((coder) => measured(coder, bench, effort, say));
+    results.push({ set, klt, limit, rows });
+  }
+  return results;
+}
+
+function builtIn(name: Options["sets"][number], sizes: SetSizes): VectorSet {
+  return name === "iid" ? iidSet(sizes, SEED) : syntheticSet(sizes, SEED);
+}
+
+function measured(coder: Coder, bench: Bench, effort: Effort, say: (line: string) => void): Row[] {
+  const startedAtMs = performance.now();
+  const rows = casesOf(coder, bench);
+  const floor = nmseOfMean(coder, bench, effort.devicesMax);
+  const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
+  const states = coder.states === null ? "" : ` ${coder.states} states`;
+  say(`${bench.set.name}: ${coder.method}${states}, ${coder.mode}: ${seconds} s`);
+  return rows.map((row) => (row.case === "push" ? { ...row, nmseOfMean: floor } : row));
+}
