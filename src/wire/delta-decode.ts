@@ -16,9 +16,9 @@ import {
   type DecodedDelta,
   type DecodedUpsert,
   PERMILLE,
-  SAMPLES_MAX,
   UPDATED_AT_S_MAX,
 } from "./delta.ts";
+import { DELTA_RANGES, refRange, requireItems } from "./delta-rules.ts";
 import { Fields } from "./fields.ts";
 import { type Frame, requireKind, unpackBody } from "./frame.ts";
 import type { Zstd } from "./zstd.ts";
@@ -41,12 +41,11 @@ export function decodeDelta(frame: Frame, zstd: Zstd): DecodedDelta {
   const removals = fields.ids(DELTA_KEY.removals, limits.DELTA_ITEMS_MAX);
   requireItems(ids, removals);
   const count = ids.length;
-  const weights = fields.integers(DELTA_KEY.weights, count, { min: 1, max: limits.WEIGHT_MAX });
-  const success = fields.integers(DELTA_KEY.success, count, { min: 0, max: PERMILLE });
-  const samples = fields.integers(DELTA_KEY.samples, count, { min: 0, max: SAMPLES_MAX });
+  const weights = fields.integers(DELTA_KEY.weights, count, DELTA_RANGES.weights);
+  const success = fields.integers(DELTA_KEY.success, count, DELTA_RANGES.success);
+  const samples = fields.integers(DELTA_KEY.samples, count, DELTA_RANGES.samples);
   const updatedAtS = updatedAtOf(fields, count);
-  const refMax = header.seq - 1;
-  const refs = fields.integers(DELTA_KEY.refs, count, { min: -refMax, max: refMax });
+  const refs = fields.integers(DELTA_KEY.refs, count, refRange(header.seq));
   const residuals = residualsOf(fields, refs, codec, dim);
   let coded = 0;
   const upserts = ids.map((id, index): DecodedUpsert => {
@@ -68,16 +67,6 @@ export function decodeDelta(frame: Frame, zstd: Zstd): DecodedDelta {
     };
   });
   return { header, dim, upserts, removals };
-}
-
-function requireItems(ids: readonly string[], removals: readonly string[]): void {
-  const items = ids.length + removals.length;
-  if (items === 0 || items > limits.DELTA_ITEMS_MAX) {
-    throw new ProtocolError("delta.items", `1 to ${limits.DELTA_ITEMS_MAX} items: got ${items}`);
-  }
-  if (new Set([...ids, ...removals]).size < items) {
-    throw new ProtocolError("delta.duplicate-id", "an id occurs twice");
-  }
 }
 
 function updatedAtOf(fields: Fields, count: number): number[] {

@@ -95,9 +95,14 @@ export class Fields {
   }
 }
 
+/** Whether `id` is exactly 16 lower-case hex digits, which travel as 8 bytes. */
+export function isHexId(id: string): boolean {
+  return HEX_ID.test(id);
+}
+
 /** Ids of exactly 16 lower-case hex digits travel as 8 bytes: half the size, and still one encoding. */
 export function idToCbor(id: string): CborValue {
-  if (!HEX_ID.test(id)) return id;
+  if (!isHexId(id)) return id;
   const bytes = new Uint8Array(ID_BYTES);
   for (let index = 0; index < ID_BYTES; index += 1) {
     bytes[index] = Number.parseInt(id.slice(index * 2, index * 2 + 2), 16);
@@ -107,7 +112,7 @@ export function idToCbor(id: string): CborValue {
 
 /** Inverse of {@link idToCbor}; null for anything that it would not have written. */
 function idFromCbor(value: CborValue): string | null {
-  if (typeof value === "string") return isId(value) && !HEX_ID.test(value) ? value : null;
+  if (typeof value === "string") return isId(value) && !isHexId(value) ? value : null;
   if (!(value instanceof Uint8Array) || value.length !== ID_BYTES) return null;
   let id = "";
   for (const byte of value) id += HEX[byte];
