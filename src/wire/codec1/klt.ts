@@ -38,7 +38,7 @@ export function toSpace(model: CodecModel, vectors: readonly GridVector[]): Grid
   const images: GridVector[] = [];
   for (let from = 0; from < vectors.length; from += BATCH) {
     const count = load(vectors, from, dim);
-    multiply(model.basis, dim, count);
+    multiply(model.basis, dim, inputs, outputs, count);
     for (let index = 0; index < count; index += 1) images.push(rounded(index * dim, dim));
   }
   return images;
@@ -53,7 +53,7 @@ export function fromSpace(
   const originals: Float32Array[] = [];
   for (let from = 0; from < vectors.length; from += BATCH) {
     const count = load(vectors, from, dim);
-    multiplyTransposed(model.basis, dim, count);
+    multiplyTransposed(model.basis, dim, inputs, outputs, count);
     for (let index = 0; index < count; index += 1) {
       originals.push(Float32Array.from(outputs.subarray(index * dim, (index + 1) * dim)));
     }
@@ -83,10 +83,16 @@ function rounded(from: number, dim: number): GridVector {
 }
 
 /**
- * outputs = B · inputs. Where rows or vectors run out, the last one is computed again and written
+ * to = B · from. Where rows or vectors run out, the last one is computed again and written
  * over itself: no second loop for the remainder.
  */
-function multiply(basis: Float32Array, dim: number, count: number): void {
+function multiply(
+  basis: Float32Array,
+  dim: number,
+  from: Float64Array,
+  to: Float64Array,
+  count: number,
+): void {
   for (let row = 0; row < dim; row += 4) {
     const row1 = Math.min(row + 1, dim - 1);
     const row2 = Math.min(row + 2, dim - 1);
@@ -103,8 +109,8 @@ function multiply(basis: Float32Array, dim: number, count: number): void {
       let w2 = 0;
       let w3 = 0;
       for (let at = 0; at < dim; at += 1) {
-        const x = inputs[v + at] as number;
-        const y = inputs[w + at] as number;
+        const x = from[v + at] as number;
+        const y = from[w + at] as number;
         const b0 = basis[row * dim + at] as number;
         const b1 = basis[row1 * dim + at] as number;
         const b2 = basis[row2 * dim + at] as number;
@@ -118,21 +124,27 @@ function multiply(basis: Float32Array, dim: number, count: number): void {
         w2 += b2 * y;
         w3 += b3 * y;
       }
-      outputs[v + row] = v0;
-      outputs[v + row1] = v1;
-      outputs[v + row2] = v2;
-      outputs[v + row3] = v3;
-      outputs[w + row] = w0;
-      outputs[w + row1] = w1;
-      outputs[w + row2] = w2;
-      outputs[w + row3] = w3;
+      to[v + row] = v0;
+      to[v + row1] = v1;
+      to[v + row2] = v2;
+      to[v + row3] = v3;
+      to[w + row] = w0;
+      to[w + row1] = w1;
+      to[w + row2] = w2;
+      to[w + row3] = w3;
     }
   }
 }
 
-/** outputs = Bᵀ · inputs. Coefficients past the last row count as 0; a lone last vector is paired with itself. */
-function multiplyTransposed(basis: Float32Array, dim: number, count: number): void {
-  outputs.fill(0, 0, count * dim);
+/** to = Bᵀ · from. Coefficients past the last row count as 0; a lone last vector is paired with itself. */
+function multiplyTransposed(
+  basis: Float32Array,
+  dim: number,
+  from: Float64Array,
+  to: Float64Array,
+  count: number,
+): void {
+  to.fill(0, 0, count * dim);
   for (let row = 0; row < dim; row += 4) {
     const row1 = Math.min(row + 1, dim - 1);
     const row2 = Math.min(row + 2, dim - 1);
@@ -141,23 +153,23 @@ function multiplyTransposed(basis: Float32Array, dim: number, count: number): vo
     for (let index = 0; index < count; index += 2) {
       const v = index * dim;
       const w = Math.min(index + 1, count - 1) * dim;
-      const v0 = inputs[v + row] as number;
-      const v1 = left > 1 ? (inputs[v + row1] as number) : 0;
-      const v2 = left > 2 ? (inputs[v + row2] as number) : 0;
-      const v3 = left > 3 ? (inputs[v + row3] as number) : 0;
-      const w0 = inputs[w + row] as number;
-      const w1 = left > 1 ? (inputs[w + row1] as number) : 0;
-      const w2 = left > 2 ? (inputs[w + row2] as number) : 0;
-      const w3 = left > 3 ? (inputs[w + row3] as number) : 0;
+      const v0 = from[v + row] as number;
+      const v1 = left > 1 ? (from[v + row1] as number) : 0;
+      const v2 = left > 2 ? (from[v + row2] as number) : 0;
+      const v3 = left > 3 ? (from[v + row3] as number) : 0;
+      const w0 = from[w + row] as number;
+      const w1 = left > 1 ? (from[w + row1] as number) : 0;
+      const w2 = left > 2 ? (from[w + row2] as number) : 0;
+      const w3 = left > 3 ? (from[w + row3] as number) : 0;
       for (let at = 0; at < dim; at += 1) {
         const b0 = basis[row * dim + at] as number;
         const b1 = basis[row1 * dim + at] as number;
         const b2 = basis[row2 * dim + at] as number;
         const b3 = basis[row3 * dim + at] as number;
-        const x = (outputs[v + at] as number) + (v0 * b0 + v1 * b1 + v2 * b2 + v3 * b3);
-        const y = (outputs[w + at] as number) + (w0 * b0 + w1 * b1 + w2 * b2 + w3 * b3);
-        outputs[v + at] = x;
-        outputs[w + at] = y;
+        const x = (to[v + at] as number) + (v0 * b0 + v1 * b1 + v2 * b2 + v3 * b3);
+        const y = (to[w + at] as number) + (w0 * b0 + w1 * b1 + w2 * b2 + w3 * b3);
+        to[v + at] = x;
+        to[w + at] = y;
       }
     }
   }

@@ -85,14 +85,16 @@ export function rotate(values: Float64Array, at: number, length: number, seed: n
   const matrix = paleyOf(values, at, length);
   applySigns(values, at, length, seed);
   applySylvester(values, at, length, length / matrix.order);
-  applyPaley(values, at, length, matrix.order, matrix.rows);
+  if (matrix.order === 1) applyScale(values, at, length);
+  else applyPaley(values, at, length, matrix.order, matrix.rows);
 }
 
 /** Inverse of {@link rotate}, but for rounding of the last bits. */
 export function rotateBack(values: Float64Array, at: number, length: number, seed: number): void {
   const matrix = paleyOf(values, at, length);
   applySylvester(values, at, length, length / matrix.order);
-  applyPaley(values, at, length, matrix.order, matrix.transposed);
+  if (matrix.order === 1) applyScale(values, at, length);
+  else applyPaley(values, at, length, matrix.order, matrix.transposed);
   applySigns(values, at, length, seed);
 }
 
@@ -109,13 +111,15 @@ function isPowerOfTwo(value: number): boolean {
 
 function applySigns(values: Float64Array, at: number, length: number, seed: number): void {
   let counter = seed;
-  for (let from = 0; from < length; from += SIGNS_PER_WORD) {
-    counter = (counter + GOLDEN) | 0;
-    const word = mixed(counter);
-    const count = Math.min(SIGNS_PER_WORD, length - from);
-    for (let bit = 0; bit < count; bit += 1) {
-      if ((word >>> bit) & 1) values[at + from + bit] = -(values[at + from + bit] as number);
+  let word = 0;
+  for (let index = 0; index < length; index += 1) {
+    if (index % SIGNS_PER_WORD === 0) {
+      counter = (counter + GOLDEN) | 0;
+      word = mixed(counter);
     }
+    // No branch: half of them would be mispredicted.
+    values[at + index] = (values[at + index] as number) * (1 - 2 * (word & 1));
+    word >>>= 1;
   }
 }
 
@@ -133,7 +137,7 @@ function applySylvester(values: Float64Array, at: number, length: number, block:
   }
 }
 
-/** P across the blocks, and the factor 1 / √n of the whole rotation. */
+/** P, whose order is a multiple of 4, across the blocks, and the factor 1 / √n of the whole rotation. */
 function applyPaley(
   values: Float64Array,
   at: number,
@@ -147,12 +151,32 @@ function applyPaley(
     for (let row = 0; row < order; row += 1) {
       across[row] = values[offset + row * block] as number;
     }
-    for (let row = 0; row < order; row += 1) {
-      let sum = 0;
+    // Four rows at a time: a sum need not wait for the addition before it.
+    for (let row = 0; row < order; row += 4) {
+      const first = row * order;
+      let sum0 = 0;
+      let sum1 = 0;
+      let sum2 = 0;
+      let sum3 = 0;
       for (let column = 0; column < order; column += 1) {
-        sum += (rows[row * order + column] as number) * (across[column] as number);
+        const value = across[column] as number;
+        sum0 += (rows[first + column] as number) * value;
+        sum1 += (rows[first + order + column] as number) * value;
+        sum2 += (rows[first + 2 * order + column] as number) * value;
+        sum3 += (rows[first + 3 * order + column] as number) * value;
       }
-      values[offset + row * block] = sum * scale;
+      const to = offset + row * block;
+      values[to] = sum0 * scale;
+      values[to + block] = sum1 * scale;
+      values[to + 2 * block] = sum2 * scale;
+      values[to + 3 * block] = sum3 * scale;
     }
+  }
+}
+
+function applyScale(values: Float64Array, at: number, length: number): void {
+  const scale = 1 / Math.sqrt(length);
+  for (let index = at; index < at + length; index += 1) {
+    values[index] = (values[index] as number) * scale;
   }
 }
