@@ -36,6 +36,8 @@ export interface BaselineCoding extends Coding {
   readonly frame: Uint8Array;
 }
 
+/** What the columns of one job may be longer than those of another. */
+const SLACK_BYTES = 12;
 const FROM_NOTHING: readonly Case[] = ["push", "pull"];
 const TRACKING: readonly Case[] = ["push", "pull", "pull2", "drift"];
 
@@ -79,10 +81,12 @@ export function productQuantiser(
   const learn = (vectors: Float64Array, parts: number, seed: number) =>
     trainProductQuantiser(vectors, dim, parts, { ...effort, random: seededRandom(seed) });
   const partsFor = (job: Job) => {
-    const overhead = envelope.wrap(job, dim, new Uint8Array(0)).length;
+    // Of bytes that zstd cannot shrink, as codes are; ids and counts differ a little between jobs.
+    const random = seededRandom(job.budget);
     const count = job.vectors.length / dim;
-    // The byte string's head grows by two bytes.
-    return Math.min(dim, Math.floor((job.budget - overhead - 2) / count));
+    const noise = new Uint8Array(job.budget).map(() => random.next() * 256);
+    const overhead = envelope.wrap(job, dim, noise).length - noise.length;
+    return Math.min(dim, Math.floor((job.budget - overhead - SLACK_BYTES) / count));
   };
   const books = new Map<string, BlockCodec>();
   const once = (name: string, make: () => BlockCodec): BlockCodec => {
@@ -90,8 +94,10 @@ export function productQuantiser(
     books.set(name, codec);
     return codec;
   };
+  const partsOf = new Map<Case, number>();
   const codecFor = (job: Job): BlockCodec => {
-    const parts = partsFor(job);
+    const parts = partsOf.get(job.case) ?? partsFor(job);
+    partsOf.set(job.case, parts);
     const first = once(`${parts} absolute`, () => learn(centred, parts, parts));
     if (job.on === null) return first;
     return once(`${parts} residual`, () => {

@@ -1,25 +1,31 @@
 /**
  * The frame around a baseline's bytes: the product's own prefix, header and body, so that methods
- * differ in how they code vectors and in nothing else. Bodies are packed by zstd at level 19.
+ * differ in how they code vectors and in nothing else: ids, counts and times travel in the bit-packed
+ * columns of codec 1 for all. Bodies are packed by zstd at level 19.
  * @module
  */
-import { idToCbor } from "../../src/wire/fields.ts";
+import { roundCount } from "../../src/wire/codec1/count-grid.ts";
+import { packDeltaColumns } from "../../src/wire/codec1/delta-columns.ts";
+import { packReleaseColumns } from "../../src/wire/codec1/release-columns.ts";
 import {
   type CborKey,
   type CborValue,
   decodeCbor,
   encodeCbor,
   encodeFrame,
-  type FrameHeader,
   peekFrame,
 } from "../../src/wire/index.ts";
 import { isPull, type Job, type PullItem, type PushItem } from "./coder.ts";
 import type { Compress } from "./zstd19.ts";
 
-/** The keys of a delta's body; the coded vectors of a release stand at 4, which a delta uses too. */
-const KEY = { dim: 0, ids: 1, weights: 2, third: 3, samples: 4, updatedAt: 5, coded: 7 } as const;
-const CODEC = 0;
+const KEY = { dim: 0, coded: 7, columns: 9 } as const;
+/** No baseline has a codec number; theirs is as long as ours. */
+const CODEC = 1;
 const PERMILLE = 1000;
+/** Of a device that has been at it for a while. */
+const POSITION = { epoch: 12_345_678, seq: 4_321 };
+const RELEASE_VERSION = 4_321;
+const CONTENT_HASH = new Uint8Array(8).fill(0xa5);
 
 export interface Envelope {
   wrap(job: Job, dim: number, coded: Uint8Array): Uint8Array;
@@ -33,11 +39,9 @@ export function envelopeOf(
 ): Envelope {
   return {
     wrap(job, dim, coded) {
-      const columns = isPull(job.case)
-        ? pullColumns(job.items as readonly PullItem[])
-        : pushColumns(job.items as readonly PushItem[]);
-      const body: (readonly [CborKey, CborValue])[] = [[KEY.dim, dim], ...columns];
-      const raw = encodeCbor(new Map([...body, [KEY.coded, coded]]));
+      const body = new Map<CborKey, CborValue>([[KEY.dim, dim]]);
+      body.set(KEY.coded, coded).set(KEY.columns, columnsOf(job));
+      const raw = encodeCbor(body);
       const bytes = compress(raw);
       const compressed = bytes.length < raw.length;
       return encodeFrame(headerOf(job), { compressed, bytes: compressed ? bytes : raw });
@@ -52,32 +56,51 @@ export function envelopeOf(
   };
 }
 
-/** Of a device that has been at it for a while; a pull carries hash and watermark. */
-function headerOf(job: Job): FrameHeader {
-  const position = { epoch: 12_345_678, seq: 4_321 };
-  const version = 4_321;
-  if (!isPull(job.case)) return { kind: "delta", ...position, base: version, codec: CODEC };
-  const contentHash = new Uint8Array(8).fill(0xa5);
-  return { kind: "snapshot", version, contentHash, codec: CODEC, applied: position };
+/** A pull carries the hash of its content and the device's watermark. */
+function headerOf(job: Job): Parameters<typeof encodeFrame>[0] {
+  if (!isPull(job.case)) return { kind: "delta", ...POSITION, base: RELEASE_VERSION, codec: CODEC };
+  const version = RELEASE_VERSION;
+  return {
+    kind: "snapshot",
+    version,
+    contentHash: CONTENT_HASH,
+    codec: CODEC,
+    applied: POSITION,
+  };
 }
 
-function pushColumns(items: readonly PushItem[]): [CborKey, CborValue][] {
-  return [
-    [KEY.ids, items.map(({ id }) => idToCbor(id))],
-    [KEY.weights, items.map(({ weight }) => weight)],
-    [KEY.third, items.map(({ success }) => Math.round(success * PERMILLE))],
-    [KEY.samples, items.map(({ samples }) => samples)],
-    [
-      KEY.updatedAt,
-      items.map(({ updatedAtS }, at) => updatedAtS - (items[at - 1]?.updatedAtS ?? 0)),
-    ],
-  ];
+function columnsOf(job: Job): Uint8Array {
+  return isPull(job.case)
+    ? pullColumns(job.items as readonly PullItem[])
+    : pushColumns(job.items as readonly PushItem[], job.case === "drift");
 }
 
-function pullColumns(items: readonly PullItem[]): [CborKey, CborValue][] {
-  return [
-    [KEY.ids, items.map(({ id }) => idToCbor(id))],
-    [KEY.weights, items.map(({ weight }) => weight)],
-    [KEY.third, items.map(({ devices }) => devices)],
-  ];
+function pushColumns(items: readonly PushItem[], difference: boolean): Uint8Array {
+  const { seq } = POSITION;
+  return packDeltaColumns(
+    {
+      ids: items.map(({ id }) => id),
+      weights: items.map(({ weight }) => weight),
+      success: items.map(({ success }) => Math.round(success * PERMILLE)),
+      samples: items.map(({ samples }) => samples),
+      updatedAtS: items.map(({ updatedAtS }) => updatedAtS),
+      refs: items.map(() => (difference ? seq - 1 : 0)),
+      removals: [],
+    },
+    seq,
+  );
+}
+
+function pullColumns(items: readonly PullItem[]): Uint8Array {
+  return packReleaseColumns(
+    {
+      ids: items.map(({ id }) => id),
+      weights: items.map(({ weight }) => roundCount(weight)),
+      devices: items.map(({ devices }) => roundCount(devices)),
+      kept: [],
+      removals: [],
+      trends: [],
+    },
+    [],
+  );
 }

@@ -11,13 +11,13 @@ const EXPONENT_MAX = 15;
 export function toHalf(value: number): number {
   const sign = value < 0 ? 0x8000 : 0;
   const size = Math.abs(value);
-  if (size === 0) return sign;
+  if (size === 0) return 0;
   const exponent = Math.max(EXPONENT_MIN, Math.min(EXPONENT_MAX, Math.floor(Math.log2(size))));
   // With a subnormal, the mantissa stays below 1024 and the exponent field becomes 0 by itself;
   // when rounding lifts it to 2048, the sum carries into the exponent, which is the right half.
   const mantissa = Math.round((size / 2 ** exponent) * MANTISSA);
   const bits = (exponent - EXPONENT_MIN) * MANTISSA + mantissa;
-  return sign | Math.min(0x7bff, bits);
+  return bits === 0 ? 0 : sign | Math.min(0x7bff, bits);
 }
 
 export function fromHalf(half: number): number {

@@ -5,7 +5,7 @@
 import { integerBelow, type Random } from "../../src/core/index.ts";
 import type { PullItem, PushItem } from "./coder.ts";
 
-const NOW_S = 1_760_000_000;
+const NOW_S = 1_795_000_000;
 /** A device learns something new about a pattern every ten minutes or so. */
 const GAP_S_MEAN = 600;
 
