@@ -30,7 +30,7 @@ export const DRIFT_COSINE = 0.98;
 export const SENDER = "tv-0001";
 
 /** A job without what it is coded on. */
-type Task = Omit<Job, "on">;
+export type Task = Omit<Job, "on">;
 
 /** All rows of one coder on one set. */
 export function casesOf<C extends Coding>(coder: Coder<C>, bench: Bench): Row[] {
@@ -52,7 +52,7 @@ export function pushTasks(bench: Bench): Task[] {
   return tasksOf(bench, "push", bench.pushes);
 }
 
-function pullTasks(bench: Bench): Task[] {
+export function pullTasks(bench: Bench): Task[] {
   return tasksOf(bench, "pull", bench.pulls);
 }
 

@@ -4,10 +4,12 @@
  * Exit codes: 0 ok, 1 failure, 2 usage, 69 no zstd on this machine.
  * @module
  */
+import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { CommanderError } from "commander";
 import { messageOf, OmegaError } from "../../src/core/index.ts";
 import { UsageError } from "./data-file.ts";
+import { drawingOf } from "./drawing.ts";
 import { parseOptions } from "./options.ts";
 import { rounded } from "./rows.ts";
 import { runBench, SEED } from "./run.ts";
@@ -24,8 +26,12 @@ async function main(args: readonly string[]): Promise<number> {
     const options = parseOptions(args);
     const [cpu] = cpus();
     say(`node ${process.versions.node}, ${cpus().length} × ${cpu?.model}, seed ${SEED}`);
-    const results = await runBench(options, say);
-    const rows = results.flatMap((result) => result.rows).map(rounded);
+    const { rows: exact, sets, envelope } = await runBench(options, say);
+    if (options.svg !== null) {
+      say(`drawing ${options.svg}`);
+      writeFileSync(options.svg, drawingOf(sets, envelope));
+    }
+    const rows = exact.map(rounded);
     process.stdout.write(options.json ? `${JSON.stringify(rows)}\n` : tableOf(rows));
     return EXIT.ok;
   } catch (error) {

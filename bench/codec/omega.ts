@@ -1,11 +1,112 @@
 /**
- * Ours, as coders of complete frames.
+ * Ours, as coders of complete frames. (Provisional: on the coefficient coder alone.)
  * @module
  */
-import type { Coder } from "./coder.ts";
+import {
+  type BlockPlan,
+  dequantise,
+  encodeIndices,
+  quantiseBlock,
+} from "../../src/wire/codec1/block.ts";
+import { fromSpace, toSpace } from "../../src/wire/codec1/klt.ts";
+import { type CodecModel, decodeModel, encodeModel } from "../../src/wire/codec1/model.ts";
+import { GRID, type GridVector, toGrid } from "../../src/wire/index.ts";
+import type { Coder, Coding, Job } from "./coder.ts";
+import type { Envelope } from "./envelope.ts";
 import type { Klt } from "./klt.ts";
-import type { VectorSet } from "./sets.ts";
 
-export function omegaCoders(_set: VectorSet, _klt: Klt): Coder[] {
-  return [];
+interface OmegaCoding extends Coding {
+  readonly registers: readonly GridVector[];
+}
+
+export function modelOf(klt: Klt): CodecModel {
+  const { dim } = klt;
+  const basis = Float32Array.from(klt.basis);
+  const mean = new Int16Array(dim);
+  for (let i = 0; i < dim; i += 1) {
+    let dot = 0;
+    for (let j = 0; j < dim; j += 1)
+      dot += (basis[i * dim + j] as number) * (klt.mean[j] as number);
+    mean[i] = Math.round(dot * GRID);
+  }
+  const spectrum = Int16Array.from(klt.variances, (v) =>
+    Math.max(0, Math.round(16 * Math.log2(Math.max(1, v * GRID * GRID)))),
+  );
+  return decodeModel(encodeModel({ version: 1, dim, mean, spectrum, basis }));
+}
+
+export function omegaCoders(
+  klt: Klt,
+  envelope: Envelope,
+): { readonly all: readonly Coder[]; readonly curve: Coder } {
+  const model = modelOf(klt);
+  const all = ([8, 64] as const).map((states) => omegaCoder(model, states, envelope));
+  return { all, curve: omegaCoder(model, 64, envelope) };
+}
+
+function omegaCoder(model: CodecModel, states: 8 | 64, envelope: Envelope): Coder<OmegaCoding> {
+  const { dim } = model;
+  const code = (job: Job<OmegaCoding>): OmegaCoding => {
+    const count = job.vectors.length / dim;
+    const grids = Array.from({ length: count }, (_, i) =>
+      toGrid(job.vectors.subarray(i * dim, (i + 1) * dim)),
+    );
+    const space = toSpace(model, grids);
+    const below = (i: number, j: number): number =>
+      (job.on === null ? model.mean[j] : job.on.registers[i]?.[j]) as number;
+    const coefficients = new Float64Array(count * dim);
+    for (let i = 0; i < count; i += 1) {
+      for (let j = 0; j < dim; j += 1) {
+        coefficients[i * dim + j] = (space[i]?.[j] as number) - below(i, j);
+      }
+    }
+    const kinds = new Array(count).fill(job.on === null ? "absolute" : "difference");
+    const at = (step: number) => {
+      const plan: BlockPlan = { dim, states, step, spectrum: model.spectrum, kinds, gain: false };
+      const indices = quantiseBlock(coefficients, plan);
+      const bytes = encodeIndices(indices, plan);
+      const coded = new Uint8Array(5 + bytes.length);
+      coded.set(bytes, 5);
+      const frame = envelope.wrap(job, dim, coded);
+      return { plan, indices, coded, frame };
+    };
+    let low = 0;
+    let high = 500;
+    let best = at(high);
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      const tried = at(middle);
+      if (tried.frame.length <= job.budget) {
+        high = middle;
+        best = tried;
+      } else low = middle;
+    }
+    const values = dequantise(best.indices, best.plan);
+    const registers = Array.from({ length: count }, (_, i) =>
+      Int16Array.from({ length: dim }, (_, j) =>
+        Math.round((values[i * dim + j] as number) + below(i, j)),
+      ),
+    );
+    return {
+      registers,
+      frameBytes: best.frame.length,
+      codedBytes: best.coded.length,
+      get decoded() {
+        const decoded = new Float32Array(count * dim);
+        for (const [i, vector] of fromSpace(model, registers).entries()) {
+          for (let j = 0; j < dim; j += 1) decoded[i * dim + j] = (vector[j] as number) / GRID;
+        }
+        return decoded;
+      },
+    };
+  };
+  return {
+    method: "omega",
+    states,
+    mode: "tracking",
+    seeded: false,
+    covers: () => true,
+    encode: code,
+    decode() {},
+  };
 }

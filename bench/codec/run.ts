@@ -4,12 +4,13 @@
  */
 import { loadZstd } from "../../src/wire/index.ts";
 import { fixedBaselines, productQuantiser } from "./baselines.ts";
-import { type Limit, limitOf } from "./bound.ts";
+import { limitOf } from "./bound.ts";
 import { type Bench, casesOf } from "./cases.ts";
 import type { Coder } from "./coder.ts";
 import { fileSet } from "./data-file.ts";
-import { envelopeOf } from "./envelope.ts";
-import { type Klt, learnKlt, variancesIn } from "./klt.ts";
+import type { Measured } from "./drawing.ts";
+import { type Envelope, envelopeOf } from "./envelope.ts";
+import { learnKlt, variancesIn } from "./klt.ts";
 import { nmseOfMean } from "./many-devices.ts";
 import { omegaCoders } from "./omega.ts";
 import type { Options } from "./options.ts";
@@ -42,26 +43,24 @@ const QUICK: Effort = {
   devicesMax: 100,
 };
 
-/** What came out, for the table and for the plot. */
-export interface SetResult {
-  readonly set: VectorSet;
-  readonly klt: Klt;
-  readonly limit: Limit;
+/** What came out: the rows, and what the plot needs besides. */
+export interface BenchResult {
   readonly rows: readonly Row[];
+  readonly sets: readonly Measured[];
+  readonly envelope: Envelope;
 }
 
 export async function runBench(
   options: Options,
   say: (line: string) => void,
-): Promise<SetResult[]> {
+): Promise<BenchResult> {
   const effort = options.quick ? QUICK : FULL;
   // A file is read first: a wrong one should not be found after minutes.
   const own = options.data === null ? [] : [fileSet(options.data, options.dim, SEED)];
   const compress = await loadZstd19();
   const zstd = await loadZstd();
   const envelope = envelopeOf(compress, (bytes) => zstd.decompress(bytes, 2 ** 24));
-  const results: SetResult[] = [];
-  for (const name of [...options.sets, ...own]) {
+  const sets = [...options.sets, ...own].map((name): Measured => {
     const set = typeof name === "string" ? builtIn(name, effort.sizes) : name;
     const { train, dim } = set;
     say(`${set.name}: learning a transform from ${train.length / dim} vectors of ${dim}`);
@@ -69,15 +68,16 @@ export async function runBench(
     const limit = limitOf(variancesIn(klt, set.test), set.white);
     const context = { dim, mean: klt.mean, envelope, compress };
     const bench = { set, mean: klt.mean, limit, pushes: effort.pushes, pulls: effort.pulls };
+    const ours = omegaCoders(klt, envelope);
     const coders = [
       ...fixedBaselines(context),
       productQuantiser(train, effort.pq, context),
-      ...omegaCoders(set, klt),
+      ...ours.all,
     ];
     const rows = coders.flatMap((coder) => measured(coder, bench, effort, say));
-    results.push({ set, klt, limit, rows });
-  }
-  return results;
+    return { bench, rows, curve: ours.curve };
+  });
+  return { rows: sets.flatMap(({ rows }) => rows), sets, envelope };
 }
 
 function builtIn(name: Options["sets"][number], sizes: SetSizes): VectorSet {
