@@ -28,9 +28,10 @@ export interface PlotPanel {
 const PANEL = { width: 560, height: 400, left: 62, right: 20, top: 44, bottom: 46 } as const;
 const COLUMNS = 2;
 const FOOT = 46;
-const ERROR = { low: 1e-5, high: 0.6 } as const;
-const COSINE_TICKS = [0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999, 0.99999] as const;
+const ERROR = { low: 2e-5, high: 0.6 } as const;
+const COSINE_TICKS = [0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999] as const;
 const LABEL_HEIGHT = 12;
+const LETTER_WIDTH = 5.8;
 const COLOUR = {
   ours: "#c2410c",
   limit: "#111827",
@@ -130,7 +131,7 @@ function drawBudget({ budget }: PlotPanel, scale: Scale): string {
   const dashes = 'stroke-dasharray="4 3"';
   return [
     line(x, PANEL.top, x, bottom, "#9ca3af", dashes),
-    text(x + 4, bottom - 6, `budget ${budget}`, "#6b7280"),
+    text(x, PANEL.top - 6, `budget ${budget}`, "#6b7280", 'text-anchor="middle"'),
   ].join("\n");
 }
 
@@ -143,37 +144,54 @@ function limitLine(panel: PlotPanel, scale: Scale): [number, number][] {
     .map(({ bytes, cosine }): [number, number] => [scale.x(bytes), scale.y(cosine)]);
 }
 
-/** Methods that land on one spot share a label; labels that would overlap move down. */
+interface Spot {
+  readonly x: number;
+  readonly y: number;
+  readonly ours: boolean;
+  readonly names: string[];
+}
+
+/** Methods that land on one spot share a label; ours stand left of their point, others right. */
 function drawPoints(points: readonly PlotPoint[], scale: Scale): string[] {
-  const spots = new Map<string, { x: number; y: number; ours: boolean; names: string[] }>();
+  const spots = new Map<string, Spot>();
   for (const { name, bytes, cosine, ours } of points) {
     const x = scale.x(bytes);
     const y = scale.y(cosine);
-    const key = `${Math.round(x / 3)} ${Math.round(y / 3)} ${ours}`;
+    const key = `${Math.round(x / 4)} ${Math.round(y / 4)} ${ours}`;
     const spot = spots.get(key) ?? { x, y, ours, names: [] };
     spot.names.push(name);
     spots.set(key, spot);
   }
-  const placed: { left: number; right: number; y: number }[] = [];
-  const overlaps = (left: number, right: number, y: number) =>
-    placed.some((it) => it.left < right && left < it.right && Math.abs(it.y - y) < LABEL_HEIGHT);
-  return [...spots.values()]
-    .sort((a, b) => a.y - b.y)
-    .flatMap(({ x, y, ours, names }) => {
-      const label = names.join(", ");
-      const width = label.length * 6;
-      const flip = x + 8 + width > PANEL.width;
-      const left = flip ? x - 8 - width : x + 8;
-      let at = y + 4;
-      while (overlaps(left, left + width, at)) at += 1;
-      placed.push({ left, right: left + width, y: at });
-      const colour = ours ? COLOUR.ours : COLOUR.other;
-      const anchor = flip ? 'text-anchor="end"' : "";
-      return [
-        `<circle cx="${n(x)}" cy="${n(y)}" r="${ours ? 4.5 : 3.5}" fill="${colour}"/>`,
-        text(flip ? x - 8 : x + 8, at, label, colour, anchor),
-      ];
-    });
+  const placed: Box[] = [];
+  return [...spots.values()].sort((a, b) => a.y - b.y).flatMap((spot) => drawSpot(spot, placed));
+}
+
+interface Box {
+  readonly left: number;
+  readonly right: number;
+  readonly y: number;
+}
+
+/** Labels that would overlap move down. */
+function drawSpot({ x, y, ours, names }: Spot, placed: Box[]): string[] {
+  const label = names.join(", ");
+  const width = label.length * LETTER_WIDTH;
+  const crowded = x + width > PANEL.width - PANEL.right;
+  const toLeft = ours || crowded;
+  const from = toLeft ? x - 8 : x + 8;
+  const [left, right] = toLeft ? [from - width, from] : [from, from + width];
+  const hits = (at: number) =>
+    placed.some(
+      (box) => box.left < right && left < box.right && Math.abs(box.y - at) < LABEL_HEIGHT,
+    );
+  let at = y + 4;
+  while (hits(at)) at += 1;
+  placed.push({ left, right, y: at });
+  const colour = ours ? COLOUR.ours : COLOUR.other;
+  return [
+    `<circle cx="${n(x)}" cy="${n(y)}" r="${ours ? 4.5 : 3.5}" fill="${colour}"/>`,
+    text(from, at, label, colour, toLeft ? 'text-anchor="end"' : ""),
+  ];
 }
 
 function n(value: number): string {
