@@ -22,6 +22,10 @@ const BYTES_AT_FIRST = 256;
 /** Bits of the largest safe integer, 2^53 − 1. */
 const SAFE_BITS = 53;
 const WORD = 2 ** 32;
+/** A window of 32 bits from a byte on holds 25 whatever bit of the byte they begin at. */
+const WINDOW_BITS = 25;
+/** 2^k, cheaper than the operator. */
+export const POWERS: readonly number[] = Array.from({ length: 65 }, (_, k) => 2 ** k);
 
 /** How many bits `value` has, 0 for 0; for integers up to 2^53 − 1. */
 export function bitLength(value: number): number {
@@ -31,8 +35,8 @@ export function bitLength(value: number): number {
 
 /** How many bits the uniform code spends on `value` of 0…`max`. */
 export function uniformBits(value: number, max: number): number {
-  const { short, unused } = choicesOf(max);
-  return value < unused ? short : short + 1;
+  const short = bitLength(max + 1) - 1;
+  return value < unusedOf(max, short) ? short : short + 1;
 }
 
 export class BitWriter {
@@ -65,22 +69,25 @@ export class BitWriter {
   /** One of 0…`max`; nothing at all when `max` is 0. */
   uniform(value: number, max: number): void {
     assert(value <= max, "the value is one of the choices");
-    const { short, unused } = choicesOf(max);
+    const short = bitLength(max + 1) - 1;
+    const unused = unusedOf(max, short);
     if (value < unused) this.bits(value, short);
     else this.bits(value + unused, short + 1);
   }
 
   rice(value: number, k: number): void {
-    this.run(Math.floor(value / 2 ** k));
-    this.bits(value % 2 ** k, k);
+    const power = POWERS[k] as number;
+    this.run(Math.floor(value / power));
+    this.bits(value % power, k);
   }
 
   expGolomb(value: number, k: number): void {
-    const head = Math.floor(value / 2 ** k) + 1;
+    const power = POWERS[k] as number;
+    const head = Math.floor(value / power) + 1;
     const low = bitLength(head) - 1;
     this.run(low);
-    this.bits(head - 2 ** low, low);
-    this.bits(value % 2 ** k, k);
+    this.bits(head - (POWERS[low] as number), low);
+    this.bits(value % power, k);
   }
 
   /** The bytes written so far, padded. */
@@ -132,29 +139,38 @@ export class BitReader {
 
   /** How many zeros stand before the next one; consumes that as well. */
   run(zerosMax: number): number {
-    const from = this.#at;
-    while (this.#word(1) === 0) {
-      if (this.#at - from > zerosMax) refuse("run", `a run of more than ${zerosMax} zeros`);
+    let zeros = 0;
+    for (;;) {
+      const left = this.#end - this.#at;
+      const here = Math.min(Math.clz32(this.#window()), WINDOW_BITS, left);
+      zeros += here;
+      if (zeros > zerosMax) refuse("run", `a run of more than ${zerosMax} zeros`);
+      if (here === left) refuse("truncated", "the columns are cut off");
+      this.#at += here;
+      if (here < WINDOW_BITS) break;
     }
-    return this.#at - from - 1;
+    this.#at += 1;
+    return zeros;
   }
 
   uniform(max: number): number {
-    const { short, unused } = choicesOf(max);
+    const short = bitLength(max + 1) - 1;
+    const unused = unusedOf(max, short);
     const value = this.bits(short);
     return value < unused ? value : value * 2 + this.bits(1) - unused;
   }
 
   /** At most `max` rounded up to a multiple of 2^k, less one: the caller checks the rest. */
   rice(k: number, max: number): number {
-    return this.run(Math.floor(max / 2 ** k)) * 2 ** k + this.bits(k);
+    const power = POWERS[k] as number;
+    return this.run(Math.floor(max / power)) * power + this.bits(k);
   }
 
   /** At most 2^53 − 1 − 2^k. */
   expGolomb(k: number): number {
     const zeros = this.run(SAFE_BITS - 1 - k);
-    const head = 2 ** zeros + this.bits(zeros);
-    return (head - 1) * 2 ** k + this.bits(k);
+    const head = (POWERS[zeros] as number) + this.bits(zeros);
+    return (head - 1) * (POWERS[k] as number) + this.bits(k);
   }
 
   /** What was read must be all there is. */
@@ -165,25 +181,28 @@ export class BitReader {
   }
 
   #word(count: number): number {
-    if (this.#at + count > this.#end) refuse("truncated", "the columns are cut off");
-    let value = 0;
-    let left = count;
-    while (left > 0) {
-      const there = 8 - (this.#at & 7);
-      const take = Math.min(there, left);
-      const byte = this.#bytes[this.#at >> 3] as number;
-      value = value * (1 << take) + ((byte >> (there - take)) & ((1 << take) - 1));
-      this.#at += take;
-      left -= take;
+    if (count > WINDOW_BITS) {
+      return this.#word(count - 16) * 65_536 + this.#word(16);
     }
+    if (this.#at + count > this.#end) refuse("truncated", "the columns are cut off");
+    const value = count === 0 ? 0 : this.#window() >>> (32 - count);
+    this.#at += count;
     return value;
+  }
+
+  /** The next 25 bits and some more, from the highest bit down; zeros beyond the end. */
+  #window(): number {
+    const bytes = this.#bytes;
+    const at = this.#at >> 3;
+    const high = ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16);
+    const low = ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
+    return (high | low) << (this.#at & 7);
   }
 }
 
-/** Of the `max` + 1 choices the first `unused` take `short` bits, the others one more. */
-function choicesOf(max: number): { short: number; unused: number } {
-  const short = bitLength(max + 1) - 1;
-  return { short, unused: 2 ** (short + 1) - (max + 1) };
+/** Of `max` + 1 choices, how many take `short` bits; the others take one more. */
+function unusedOf(max: number, short: number): number {
+  return (POWERS[short + 1] as number) - (max + 1);
 }
 
 function refuse(reason: string, message: string): never {

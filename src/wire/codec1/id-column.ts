@@ -13,7 +13,7 @@
  */
 import { ProtocolError } from "../../core/index.ts";
 import { isHexId } from "../fields.ts";
-import type { BitReader, BitWriter } from "./bits.ts";
+import { type BitReader, type BitWriter, POWERS } from "./bits.ts";
 import { cheapest, readSizes, writeSizes } from "./number-column.ts";
 
 /** In the order of their ASCII codes. */
@@ -143,9 +143,9 @@ function readHexSet(reader: BitReader, count: number): string[] {
 }
 
 /** ⌊gap / 2^k⌋; only an approximation above 2^53, where no order is the cheapest. */
-function shifted(gap: Wide, k: number): number {
-  if (k >= HALF_BITS) return Math.floor(gap.high / 2 ** (k - HALF_BITS));
-  return gap.high * 2 ** (HALF_BITS - k) + Math.floor(gap.low / 2 ** k);
+function shifted({ high, low }: Wide, k: number): number {
+  if (k >= HALF_BITS) return high >>> (k - HALF_BITS);
+  return high * (POWERS[HALF_BITS - k] as number) + (low >>> k);
 }
 
 function writeTextSet(writer: BitWriter, ids: readonly string[]): void {

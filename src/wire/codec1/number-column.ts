@@ -12,7 +12,7 @@
  * choice means the same numbers, so a decoder accepts it.
  * @module
  */
-import { type BitReader, type BitWriter, bitLength, uniformBits } from "./bits.ts";
+import { type BitReader, type BitWriter, bitLength, POWERS, uniformBits } from "./bits.ts";
 
 /** An order k takes four bits. */
 export const ORDER_BITS = 4;
@@ -22,8 +22,9 @@ export const ORDERS: readonly number[] = Array.from({ length: 2 ** ORDER_BITS },
 export function writeSizes(writer: BitWriter, values: readonly number[]): void {
   if (values.length === 0) return;
   const k = cheapest(ORDERS, (order) => {
+    const power = POWERS[order] as number;
     let bits = 0;
-    for (const value of values) bits += 2 * bitLength(Math.floor(value / 2 ** order) + 1) + order;
+    for (const value of values) bits += 2 * bitLength(Math.floor(value / power) + 1) + order;
     return bits;
   });
   writer.bits(k, ORDER_BITS);
@@ -33,7 +34,9 @@ export function writeSizes(writer: BitWriter, values: readonly number[]): void {
 export function readSizes(reader: BitReader, count: number): number[] {
   if (count === 0) return [];
   const k = reader.bits(ORDER_BITS);
-  return Array.from({ length: count }, () => reader.expGolomb(k));
+  const values: number[] = [];
+  for (let index = 0; index < count; index += 1) values.push(reader.expGolomb(k));
+  return values;
 }
 
 /** Integers from 0 to `max` < 2^15; nothing at all for an empty column. */
@@ -65,17 +68,20 @@ export function readLevels(reader: BitReader, count: number, max: number): numbe
   if (count === 0) return [];
   const least = reader.uniform(max);
   const room = max - least;
-  if (reader.bits(1) === 1) {
-    const span = reader.uniform(room);
-    return Array.from({ length: count }, () => least + reader.uniform(span));
+  const even = reader.bits(1) === 1;
+  const span = even ? reader.uniform(room) : 0;
+  const k = even ? 0 : reader.bits(ORDER_BITS);
+  const values: number[] = [];
+  for (let index = 0; index < count; index += 1) {
+    values.push(least + (even ? reader.uniform(span) : reader.rice(k, room)));
   }
-  const k = reader.bits(ORDER_BITS);
-  return Array.from({ length: count }, () => least + reader.rice(k, room));
+  return values;
 }
 
 function riceBits(values: readonly number[], least: number, k: number): number {
+  const power = POWERS[k] as number;
   let bits = ORDER_BITS;
-  for (const value of values) bits += Math.floor((value - least) / 2 ** k) + 1 + k;
+  for (const value of values) bits += Math.floor((value - least) / power) + 1 + k;
   return bits;
 }
 

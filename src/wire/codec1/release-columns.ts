@@ -14,8 +14,8 @@
  * two of index set instead of 64 bits of id; a snapshot is the difference to
  * nothing. Nothing here has an order of its own: ids ascend, trends fall by
  * score, so neither is told. Counts must lie on the grid (count-grid.ts).
- * A hundred new patterns with random ids take 9.2 bytes each, of which the
- * ids are 7.3; in CBOR they take 16.
+ * A hundred new patterns with random ids take 9.1 bytes each, of which the
+ * ids are 7.4; in CBOR they take 15.5, and 13.1 after zstd.
  * @module
  */
 import { ProtocolError, SerializationError } from "../../core/index.ts";

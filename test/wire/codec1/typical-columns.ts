@@ -10,7 +10,7 @@ import type { DeltaColumns } from "../../../src/wire/delta-rules.ts";
 const NOW_S = 1_790_000_000;
 const HOUR_S = 3_600;
 
-export function hexId(random: Random): string {
+function hexId(random: Random): string {
   const half = () =>
     integerBelow(random, 2 ** 32)
       .toString(16)
@@ -19,7 +19,7 @@ export function hexId(random: Random): string {
 }
 
 /** An integer between `least` and `most` whose logarithm is spread evenly. */
-export function logUniform(random: Random, least: number, most: number): number {
+function logUniform(random: Random, least: number, most: number): number {
   return Math.floor(least * (most / least) ** random.next());
 }
 
