@@ -12,7 +12,7 @@ import { pullItems, pushItems } from "./items.ts";
 import { addFidelity, type Fidelity, fidelityOf, recallAt10 } from "./metrics.ts";
 import type { Row } from "./rows.ts";
 import type { VectorSet } from "./sets.ts";
-import { medianUs } from "./timing.ts";
+import { medianUs, type TimingLimits } from "./timing.ts";
 
 /** What one set is measured with. */
 export interface Bench {
@@ -23,6 +23,7 @@ export interface Bench {
   /** How many frames of each case. */
   readonly pushes: number;
   readonly pulls: number;
+  readonly timing: TimingLimits;
 }
 
 /** Cosine between a pattern and what it drifts to. */
@@ -116,8 +117,8 @@ function rowOf<C extends Coding>(
     recall10: isPull(name) ? recallOf(outcomes, set) : null,
     gapDb: gapOf(name, outcomes, fidelity, bench),
     nmseOfMean: null,
-    encodeUs: medianUs(() => coder.encode(first.job)),
-    decodeUs: medianUs(() => coder.decode(first.job, first.coding)),
+    encodeUs: medianUs(() => coder.encode(first.job), bench.timing),
+    decodeUs: medianUs(() => coder.decode(first.job, first.coding), bench.timing),
   };
 }
 

@@ -16,6 +16,7 @@ import { omegaCoders } from "./omega.ts";
 import type { Options } from "./options.ts";
 import type { Row } from "./rows.ts";
 import { iidSet, type SetSizes, syntheticSet, type VectorSet } from "./sets.ts";
+import type { TimingLimits } from "./timing.ts";
 import { loadZstd19 } from "./zstd19.ts";
 
 export const SEED = 20_261_125;
@@ -26,6 +27,7 @@ interface Effort {
   readonly pulls: number;
   readonly pq: { readonly rowsMax: number; readonly iterations: number };
   readonly devicesMax: number;
+  readonly timing: TimingLimits;
 }
 
 const FULL: Effort = {
@@ -34,6 +36,7 @@ const FULL: Effort = {
   pulls: 4,
   pq: { rowsMax: 4096, iterations: 6 },
   devicesMax: 1000,
+  timing: { runsMin: 3, runsMax: 30, msMax: 150 },
 };
 const QUICK: Effort = {
   sizes: { train: 2048, test: 200, query: 60 },
@@ -41,6 +44,7 @@ const QUICK: Effort = {
   pulls: 2,
   pq: { rowsMax: 1024, iterations: 4 },
   devicesMax: 100,
+  timing: { runsMin: 2, runsMax: 10, msMax: 50 },
 };
 
 /** What came out: the rows, and what the plot needs besides. */
@@ -67,7 +71,8 @@ export async function runBench(
     const klt = learnKlt(train, dim);
     const limit = limitOf(variancesIn(klt, set.test), set.white);
     const context = { dim, mean: klt.mean, envelope, compress };
-    const bench = { set, mean: klt.mean, limit, pushes: effort.pushes, pulls: effort.pulls };
+    const { pushes, pulls, timing } = effort;
+    const bench: Bench = { set, mean: klt.mean, limit, pushes, pulls, timing };
     const ours = omegaCoders(klt, envelope);
     const coders = [
       ...fixedBaselines(context),

@@ -10,10 +10,8 @@ export interface TimingLimits {
   readonly msMax: number;
 }
 
-export const ONE_FIGURE: TimingLimits = { runsMin: 3, runsMax: 30, msMax: 120 };
-
 /** Median microseconds of `act`, which must have run before to be warm. */
-export function medianUs(act: () => void, limits: TimingLimits = ONE_FIGURE): number {
+export function medianUs(act: () => void, limits: TimingLimits): number {
   return median(alternately([act], limits)[0] as number[]);
 }
 
