@@ -15,6 +15,7 @@ import {
   messageOf,
   OmegaError,
   type Random,
+  SerializationError,
   type Service,
   systemClock,
   systemRandom,
@@ -34,7 +35,7 @@ import {
   requireVersionPolicy,
   type VersionPolicy,
 } from "./version-policy.ts";
-import { totalsOf } from "./version-totals.ts";
+import { isEligible, type ToTargetSpace, totalsIn, totalsOf } from "./version-totals.ts";
 
 interface ReleaserSettings {
   /** From one round to the next, milliseconds; each wait is 0.9–1.1 of it. */
@@ -53,6 +54,8 @@ interface ReleaserOptions {
   readonly zstd: Zstd;
   /** What vectors are coded with; default codec 0. */
   readonly codec?: Codec;
+  /** How sums of a tenant's other spaces get into space 0; default: there are none. */
+  readonly toSpace0?: (tenant: string) => ToTargetSpace;
   /** Default: every tenant the store knows. */
   readonly tenants?: readonly string[];
   /** The dimension of a tenant's embeddings; default 384 for all. */
@@ -81,6 +84,7 @@ export class Releaser implements Service {
   readonly #store: Store;
   readonly #zstd: Zstd;
   readonly #codec: Codec;
+  readonly #toSpace0: (tenant: string) => ToTargetSpace;
   readonly #tenants: readonly string[] | null;
   readonly #dimOf: (tenant: string) => number;
   readonly #owner: string;
@@ -104,6 +108,7 @@ export class Releaser implements Service {
     this.#store = options.store;
     this.#zstd = options.zstd;
     this.#codec = options.codec ?? codec0;
+    this.#toSpace0 = options.toSpace0 ?? (() => onlySpace0);
     this.#tenants = options.tenants ?? null;
     this.#dimOf = options.dimOf ?? (() => limits.DIMENSION_DEFAULT);
     this.#owner = options.owner ?? `releaser-${randomUUID()}`;
@@ -218,7 +223,10 @@ export class Releaser implements Service {
     const forgotten = marks.reduce((sum, row) => sum + forgetMarkCount(row), 0);
     const dim = this.#dimOf(tenant);
     const nowBucket = bucketOf(this.#policy, this.#clock.nowMs());
-    const plan = planRelease(totalsOf(rows, this.#policy, nowBucket, dim), previous, {
+    const spaced = totalsOf(rows, this.#policy, nowBucket, dim);
+    const eligible = spaced.filter((totals) => isEligible(totals, this.#policy));
+    const totals = totalsIn(0, eligible, dim, this.#toSpace0(tenant));
+    const plan = planRelease(totals, previous, {
       policy: this.#policy,
       dim,
       exact: forgotten !== (this.#forgotten.get(tenant) ?? 0),
@@ -248,4 +256,9 @@ export class Releaser implements Service {
       onRetry: (message) => this.#log.warn("release.retry", { message }),
     });
   }
+}
+
+function onlySpace0(space: number): never {
+  const message = `sums are in space ${space}, and nothing here can turn them`;
+  throw new SerializationError("release.space", message, { detail: { space } });
 }

@@ -9,6 +9,9 @@
  * keeps its place unless a newcomer beats it clearly, and one that hardly moved
  * keeps exactly the bytes it had. `exact` switches the second off: after a
  * deletion nothing published may still contain the deleted device.
+ *
+ * All totals must be in the one space that the release is made in; bringing
+ * them there is version-totals.ts' work. Nothing below asks which space it is.
  * @module
  */
 import { limits, OmegaError, sameBytes } from "../core/index.ts";
@@ -25,7 +28,7 @@ import {
   type Zstd,
 } from "../wire/index.ts";
 import type { VersionPolicy } from "./version-policy.ts";
-import type { PatternTotals } from "./version-totals.ts";
+import { isEligible, type PatternTotals } from "./version-totals.ts";
 import { trendsOf } from "./version-trends.ts";
 
 export interface ReleasePlan {
@@ -59,9 +62,7 @@ export function planRelease(
 ): ReleasePlan {
   const { policy, dim, exact, codec } = context;
   const held = previous?.dim === dim ? previous : null;
-  const eligible = totals.filter(
-    ({ devices, weight }) => devices >= policy.minDevices && weight > 0,
-  );
+  const eligible = totals.filter((each) => isEligible(each, policy));
   const ranked = rank(eligible, held, policy, dim).slice(0, policy.patternsMax);
   const before = new Map(held?.patterns.map((pattern) => [pattern.id, pattern]));
   const patterns = ranked.map(({ pattern }) => {

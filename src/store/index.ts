@@ -16,6 +16,7 @@ export {
   releaserLease,
   type ShardStats,
   type Store,
+  type StoredModel,
   type StoredRelease,
   type SumRow,
   shardLease,

@@ -11,12 +11,14 @@ import {
   type Clock,
   type DeviceKey,
   deviceName,
+  sameBytes,
   shardOf,
   systemClock,
 } from "../core/index.ts";
 import type { Ladder, Release } from "../wire/index.ts";
 import { checkCommit, requireKey, requireName, requireShard } from "./commit-check.ts";
-import { devicesToTell, Listeners, problemEvents, releaseEvent } from "./events.ts";
+import { devicesToTell, Listeners, modelEvent, problemEvents, releaseEvent } from "./events.ts";
+import { encodeStoredModel, requireStoredModel } from "./model-records.ts";
 import { type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
 import {
   type Commit,
@@ -28,6 +30,7 @@ import {
   type ShardStats,
   type ShardSums,
   type Store,
+  type StoredModel,
   type StoredRelease,
   type StoreListener,
   type SumRow,
@@ -75,6 +78,8 @@ class MemoryStore implements Store {
   readonly #leases = new Map<string, Lease>();
   readonly #shards: Shard[];
   readonly #releases = new Map<string, Releases>();
+  /** By tenant, newest first; never empty. */
+  readonly #models = new Map<string, StoredModel[]>();
   readonly #listeners = new Listeners(() => {});
 
   constructor(options: ResolvedStoreOptions, clock: Clock) {
@@ -204,9 +209,43 @@ class MemoryStore implements Store {
     return structuredClone(this.#releases.get(tenant)?.releases ?? []);
   }
 
+  async putModel(tenant: string, token: number, model: StoredModel): Promise<void> {
+    requireName("tenant", tenant);
+    requireStoredModel(model);
+    const { version } = model;
+    const kept = this.#models.get(tenant) ?? [];
+    const known = kept.find((other) => other.version === version);
+    if (known && sameBytes(encodeStoredModel(known), encodeStoredModel(model))) return;
+    const detail = { tenant, token, version };
+    requireOk(this.#holds(releaserLease(tenant), token) ? "ok" : "lease.lost", detail);
+    requireOk(version === (kept[0]?.version ?? 0) + 1 ? "ok" : "model.order", detail);
+    this.#models.set(tenant, [structuredClone(model), ...kept]);
+    this.#listeners.dispatch(modelEvent(tenant, version));
+  }
+
+  async models(tenant: string): Promise<StoredModel[]> {
+    requireName("tenant", tenant);
+    return structuredClone(this.#models.get(tenant) ?? []);
+  }
+
+  async model(tenant: string, version: number): Promise<Uint8Array | null> {
+    const models = await this.models(tenant);
+    return models.find((model) => model.version === version)?.bytes ?? null;
+  }
+
+  async dropModels(tenant: string, token: number, versions: readonly number[]): Promise<void> {
+    requireName("tenant", tenant);
+    requireOk(this.#holds(releaserLease(tenant), token) ? "ok" : "lease.lost", { tenant, token });
+    const [newest, ...rest] = this.#models.get(tenant) ?? [];
+    if (newest === undefined) return;
+    const kept = rest.filter(({ version }) => !versions.includes(version));
+    this.#models.set(tenant, [newest, ...kept]);
+  }
+
   async watch(listener: StoreListener): Promise<() => Promise<void>> {
     const remove = this.#listeners.add(listener);
     for (const [tenant, { ladder }] of this.#releases) listener.onRelease(tenant, ladder.version);
+    for (const [tenant, [newest]] of this.#models) listener.onModel?.(tenant, newest?.version ?? 0);
     return async () => remove();
   }
 

@@ -147,10 +147,24 @@ export interface StoredRelease {
   readonly ladder: Ladder;
 }
 
+/** A codec model, as the wire publishes it and with what the next one is judged by. */
+export interface StoredModel {
+  /** 1 … 65,535; rises by one with each model of a tenant. */
+  readonly version: number;
+  /** 1 … `MODEL_BYTES_MAX` bytes of `encodeModel`; the store does not look inside. */
+  readonly bytes: Uint8Array;
+  /** How many vectors there were to learn it from; integer ≥ 0. */
+  readonly samples: number;
+  /** Milliseconds since 1970, by the clock of who learnt it. */
+  readonly learntAtMs: number;
+}
+
 /** Notifications are hints: they may be lost or doubled, so listeners also poll, and never throw. */
 export interface StoreListener {
   onRelease(tenant: string, version: number): void;
   onProblems(key: DeviceKey): void;
+  /** A codec model of the tenant was stored. */
+  onModel?(tenant: string, version: number): void;
 }
 
 /** The lease a shard's commits are checked against. */
@@ -158,7 +172,7 @@ export function shardLease(shard: number): string {
   return `shard-${shard}`;
 }
 
-/** The lease a tenant's releases are checked against. */
+/** The lease a tenant's releases and codec models are checked against. */
 export function releaserLease(tenant: string): string {
   return `releaser-${tenant}`;
 }
@@ -235,9 +249,29 @@ export interface Store {
   recentReleases(tenant: string): Promise<Release[]>;
 
   /**
+   * Adds `model` to the tenant's codec models, under {@link releaserLease}, and notifies `onModel`.
+   * A resend of exactly the same resolves. A version never changes its content.
+   * @throws TransportError("lease.lost")
+   * @throws TransportError("model.order") when its version is not the newest plus one (the first is 1).
+   * @throws SerializationError("model.*") on a version, size or number out of range.
+   */
+  putModel(tenant: string, token: number, model: StoredModel): Promise<void>;
+  /** The kept codec models, newest first. */
+  models(tenant: string): Promise<StoredModel[]>;
+  /** The bytes of one codec model; null when it never was or was dropped. */
+  model(tenant: string, version: number): Promise<Uint8Array | null>;
+  /**
+   * Drops these codec models, under {@link releaserLease}; but never the newest, which says what
+   * the next version is. Versions that are not there are no fault.
+   * @throws TransportError("lease.lost")
+   */
+  dropModels(tenant: string, token: number, versions: readonly number[]): Promise<void>;
+
+  /**
    * Subscribes until the returned function is called. After every subscription,
    * the first and each one after a lost connection, `onRelease` is called with
-   * the current version of every tenant, so that nothing stays missed for long.
+   * the current version of every tenant and `onModel` with its newest codec
+   * model, so that nothing stays missed for long.
    */
   watch(listener: StoreListener): Promise<() => Promise<void>>;
 

@@ -33,12 +33,15 @@ import {
   type ShardStats,
   type ShardSums,
   type Store,
+  type StoredModel,
   type StoredRelease,
   type StoreListener,
   type SumRow,
   shardLease,
 } from "./port.ts";
+import { toBuffer, toBytes } from "./postgres-bytes.ts";
 import { COMMIT_CALL, commitParameters } from "./postgres-commit.ts";
+import { PostgresModels } from "./postgres-models.ts";
 import { SqlRunner } from "./postgres-runner.ts";
 import { openPostgresLink } from "./postgres-watch.ts";
 import { decodeCursor, decodeDeadLetter } from "./records.ts";
@@ -70,6 +73,7 @@ const NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 class PostgresStore implements Store {
   readonly #options: ResolvedStoreOptions;
   readonly #sql: SqlRunner;
+  readonly #models: PostgresModels;
   readonly #watch: Watch;
 
   constructor(
@@ -79,9 +83,11 @@ class PostgresStore implements Store {
   ) {
     this.#options = options;
     this.#sql = sql;
+    this.#models = new PostgresModels(sql);
     const source: NotificationSource = {
       open: (onEvent, onLost) => openPostgresLink(sql, onEvent, onLost),
       releaseVersions: () => this.#releaseVersions(),
+      modelVersions: () => this.#models.versions(),
     };
     this.#watch = new Watch({ ...watching, source });
   }
@@ -295,6 +301,22 @@ class PostgresStore implements Store {
     return rows.map((row) => decodeRelease(row.release));
   }
 
+  putModel(tenant: string, token: number, model: StoredModel): Promise<void> {
+    return this.#models.put(tenant, token, model);
+  }
+
+  models(tenant: string): Promise<StoredModel[]> {
+    return this.#models.all(tenant);
+  }
+
+  model(tenant: string, version: number): Promise<Uint8Array | null> {
+    return this.#models.one(tenant, version);
+  }
+
+  dropModels(tenant: string, token: number, versions: readonly number[]): Promise<void> {
+    return this.#models.drop(tenant, token, versions);
+  }
+
   watch(listener: StoreListener): Promise<() => Promise<void>> {
     return this.#watch.add(listener);
   }
@@ -360,14 +382,4 @@ interface SqlSumRow {
 function toSumRow(row: SqlSumRow): SumRow {
   const { tenant, pattern, bucket, blob } = row;
   return { tenant, pattern, bucket: Number(bucket), blob: toBytes(blob) };
-}
-
-/** A plain copy: drivers give Buffers that are windows of a whole network read. */
-function toBytes(blob: Uint8Array): Uint8Array {
-  return new Uint8Array(blob);
-}
-
-/** pg sends Buffers as bytes and other views as JSON. */
-function toBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -43,6 +43,7 @@ import {
   type ShardStats,
   type ShardSums,
   type Store,
+  type StoredModel,
   type StoredRelease,
   type StoreListener,
   type SumRow,
@@ -52,6 +53,7 @@ import { decodeCursor, decodeDeadLetter } from "./records.ts";
 import { commitArguments } from "./redis-commit.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./redis-connection.ts";
 import { CURSOR_FIELD, type RedisKeys, redisKeys } from "./redis-keys.ts";
+import { RedisModels } from "./redis-models.ts";
 import { toBytes, toNumber, toPairs, toSumRow, toTexts } from "./redis-replies.ts";
 import { openRedisLink } from "./redis-watch.ts";
 import { requireOk } from "./refusals.ts";
@@ -79,6 +81,7 @@ class RedisStore implements Store {
   readonly #options: ResolvedStoreOptions;
   readonly #keys: RedisKeys;
   readonly #redis: RedisConnection;
+  readonly #models: RedisModels;
   readonly #watch: Watch;
 
   constructor(
@@ -90,9 +93,11 @@ class RedisStore implements Store {
     this.#options = options;
     this.#keys = keys;
     this.#redis = redis;
+    this.#models = new RedisModels(redis, keys);
     const source: NotificationSource = {
       open: (onEvent, onLost) => openRedisLink(watching, keys.channel, onEvent, onLost),
       releaseVersions: () => this.#releaseVersions(),
+      modelVersions: () => this.#models.versions(),
     };
     this.#watch = new Watch({ ...watching, source });
   }
@@ -259,6 +264,22 @@ class RedisStore implements Store {
     requireName("tenant", tenant);
     const blobs = await this.#redis.call("LRANGE", [this.#keys.releases(tenant), 0, -1]);
     return (blobs as Buffer[]).map(decodeRelease);
+  }
+
+  putModel(tenant: string, token: number, model: StoredModel): Promise<void> {
+    return this.#models.put(tenant, token, model);
+  }
+
+  models(tenant: string): Promise<StoredModel[]> {
+    return this.#models.all(tenant);
+  }
+
+  model(tenant: string, version: number): Promise<Uint8Array | null> {
+    return this.#models.one(tenant, version);
+  }
+
+  dropModels(tenant: string, token: number, versions: readonly number[]): Promise<void> {
+    return this.#models.drop(tenant, token, versions);
   }
 
   watch(listener: StoreListener): Promise<() => Promise<void>> {

@@ -6,7 +6,8 @@
  *   7 dictionary id (reserved)   8 trace   9 content hash   10 applied [epoch, seq]
  *
  * Each kind has its own keys, and all of them are required except minor,
- * trace and applied. Keys from 32 up are for later minors: a peer that does
+ * trace and applied. A device names its minor in deltas and pulls, so that the
+ * server knows what it may say to it. Keys from 32 up are for later minors: a peer that does
  * not know them ignores them. Unknown keys below 32 change the meaning and are
  * refused.
  * @module
@@ -14,6 +15,7 @@
 import { limits, OmegaError, ProtocolError } from "../core/index.ts";
 import { type CborKey, type CborMap, type CborValue, decodeCbor, encodeCbor } from "./cbor.ts";
 import { walkCborPrefix } from "./cbor-walk.ts";
+import { MODEL_VERSION_MAX } from "./topics.ts";
 
 /** What orders the deltas of one device. epoch ≥ 1; seq ≥ 1 for a delta, 0 for "none yet". */
 export interface Position {
@@ -21,8 +23,13 @@ export interface Position {
   readonly seq: number;
 }
 
+/** What a frame's sender speaks beyond minor 0; absent when it speaks nothing more. */
+interface Minor {
+  readonly minor?: number;
+}
+
 export type FrameHeader =
-  | {
+  | (Minor & {
       readonly kind: "delta";
       readonly epoch: number;
       readonly seq: number;
@@ -31,9 +38,9 @@ export type FrameHeader =
       readonly codec: number;
       /** 1–16 opaque bytes that follow the delta through logs. */
       readonly trace?: Uint8Array;
-    }
-  | { readonly kind: "pull"; readonly base: number; readonly trace?: Uint8Array }
-  | {
+    })
+  | (Minor & { readonly kind: "pull"; readonly base: number; readonly trace?: Uint8Array })
+  | (Minor & {
       readonly kind: "snapshot";
       readonly version: number;
       /** 8 bytes. */
@@ -41,16 +48,23 @@ export type FrameHeader =
       readonly codec: number;
       /** The newest position of this device that the server has accounted for. */
       readonly applied: Position | null;
-    }
-  | {
+    })
+  | (Minor & {
       readonly kind: "release-delta";
       readonly version: number;
       readonly base: number;
       readonly contentHash: Uint8Array;
       readonly codec: number;
       readonly applied: Position | null;
-    }
-  | { readonly kind: "refusal" };
+    })
+  | (Minor & { readonly kind: "refusal" })
+  | (Minor & {
+      readonly kind: "model";
+      /** 1–65,535. */
+      readonly version: number;
+      /** The first 8 bytes of SHA-256 over the body. */
+      readonly contentHash: Uint8Array;
+    });
 
 export type FrameKind = FrameHeader["kind"];
 
@@ -62,7 +76,14 @@ const TRACE_BYTES_MAX = 16;
 const CODEC_MAX = 255;
 const MINOR_MAX = 65_535;
 const IGNORABLE_KEY_MIN = 32;
-const KINDS: readonly FrameKind[] = ["delta", "pull", "snapshot", "release-delta", "refusal"];
+const KINDS: readonly FrameKind[] = [
+  "delta",
+  "pull",
+  "snapshot",
+  "release-delta",
+  "refusal",
+  "model",
+];
 const KEY = {
   kind: 0,
   minor: 1,
@@ -82,6 +103,7 @@ const KEYS_OF: Readonly<Record<FrameKind, readonly number[]>> = {
   snapshot: [KEY.version, KEY.contentHash, KEY.codec, KEY.applied],
   "release-delta": [KEY.version, KEY.base, KEY.contentHash, KEY.codec, KEY.applied],
   refusal: [],
+  model: [KEY.version, KEY.contentHash],
 };
 
 /** The header's bytes. Its fields must be within range; anything else is a bug of the caller. */
@@ -130,13 +152,14 @@ function headerEnd(window: Uint8Array, more: boolean): number {
 function headerOf(map: CborMap): FrameHeader {
   const kind = KINDS[uint(map, KEY.kind, "kind", 1, KINDS.length) - 1] as FrameKind;
   requireKnownKeys(map, kind);
-  if (map.has(KEY.minor)) uint(map, KEY.minor, "minor", 1, MINOR_MAX);
+  const minor = minorOf(map);
   const counter = (key: number, name: string, min: number) =>
     uint(map, key, name, min, COUNTER_MAX);
   switch (kind) {
     case "delta":
       return {
         kind,
+        ...minor,
         epoch: counter(KEY.epoch, "epoch", 1),
         seq: counter(KEY.seq, "seq", 1),
         base: counter(KEY.base, "base", 0),
@@ -144,19 +167,36 @@ function headerOf(map: CborMap): FrameHeader {
         ...traceOf(map),
       };
     case "pull":
-      return { kind, base: counter(KEY.base, "base", 0), ...traceOf(map) };
+      return { kind, ...minor, base: counter(KEY.base, "base", 0), ...traceOf(map) };
     case "snapshot":
-      return { kind, version: counter(KEY.version, "version", 0), ...releaseFields(map) };
+      return {
+        kind,
+        ...minor,
+        version: counter(KEY.version, "version", 0),
+        ...releaseFields(map),
+      };
     case "release-delta":
       return {
         kind,
+        ...minor,
         version: counter(KEY.version, "version", 1),
         base: counter(KEY.base, "base", 1),
         ...releaseFields(map),
       };
     case "refusal":
-      return { kind };
+      return { kind, ...minor };
+    case "model":
+      return {
+        kind,
+        ...minor,
+        version: uint(map, KEY.version, "version", 1, MODEL_VERSION_MAX),
+        contentHash: byteString(map, KEY.contentHash, "content-hash", CONTENT_HASH_BYTES),
+      };
   }
+}
+
+function minorOf(map: CborMap): Minor {
+  return map.has(KEY.minor) ? { minor: uint(map, KEY.minor, "minor", 1, MINOR_MAX) } : {};
 }
 
 function releaseFields(map: CborMap): {

@@ -8,6 +8,18 @@ export {
 export { CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, walkCbor } from "./cbor-walk.ts";
 export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
+export { fromSpace, toSpace } from "./codec1/klt.ts";
+export {
+  type CodecModel,
+  type CodecModels,
+  decodeModel,
+  encodeModel,
+  MODEL_BYTES_MAX,
+  MODEL_DIMENSION_MAX,
+  MODEL_VERSION_MAX,
+  prepareModel,
+  SPECTRUM_MAX,
+} from "./codec1/model.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
 export type {
@@ -41,6 +53,7 @@ export {
 } from "./grid.ts";
 export { COUNTER_MAX, type FrameHeader, type FrameKind, type Position } from "./header.ts";
 export { buildLadder, downFrame, emptyLadder, type Ladder } from "./ladder.ts";
+export { encodeModelFrame, readModelFrame } from "./model-frame.ts";
 export { decodeRefusal, encodeRefusal, PROBLEMS_MAX, type Problem } from "./refusal.ts";
 export {
   RELEASE_PATTERNS_MAX,
@@ -51,6 +64,13 @@ export {
 } from "./release.ts";
 export { decodeRelease } from "./release-decode.ts";
 export { encodeReleaseDelta, encodeSnapshot, quantiseRelease } from "./release-encode.ts";
-export { type Direction, parseTopic, topicOf } from "./topics.ts";
+export {
+  codecTopicOf,
+  type Direction,
+  type ModelKey,
+  parseCodecTopic,
+  parseTopic,
+  topicOf,
+} from "./topics.ts";
 export { VERSION_LOG, type VersionEntry, WIRE_MINOR, WIRE_VERSION } from "./version.ts";
 export { loadZstd, type Zstd } from "./zstd.ts";

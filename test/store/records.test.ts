@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { decodeStoredModel, encodeStoredModel } from "../../src/store/model-records.ts";
 import {
   decodeCursor,
   decodeDeadLetter,
@@ -87,6 +88,13 @@ const ladder = fc.record({
     .map((entries) => new Map(entries)),
 });
 
+const model = fc.record({
+  version: natural,
+  samples: natural,
+  learntAtMs: natural,
+  bytes: blob,
+});
+
 function recordProperties<T>(
   name: string,
   values: fc.Arbitrary<T>,
@@ -150,6 +158,7 @@ recordProperties("cursor", cursor, encodeCursor, decodeCursor);
 recordProperties("dead letter", letter, encodeDeadLetter, decodeDeadLetter);
 recordProperties("release", release, encodeRelease, decodeRelease);
 recordProperties("ladder", ladder, encodeLadder, decodeLadder);
+recordProperties("codec model", model, encodeStoredModel, decodeStoredModel);
 
 test("record: a stored cursor of version 1 is read for ever", () => {
   const ahead = Uint8Array.from({ length: 32 }, (_, index) => index);
@@ -190,6 +199,18 @@ test("record: a stored release and ladder of version 1 are read for ever", () =>
   const golden = `01 04 61636d65 02 08 00ff0a0d02000708 00 00 8002 ${all} 01 01 01 03 010002`;
   expect(Buffer.from(encodeLadder(rungs)).toString("hex")).toBe(golden.replaceAll(" ", ""));
   expect(decodeLadder(hex(golden))).toEqual(rungs);
+});
+
+test("record: a stored codec model of version 1 is read for ever", () => {
+  const golden = "01 02 d00f 80d095ffbc31 03 00ff0d";
+  const stored = {
+    version: 2,
+    samples: 2_000,
+    learntAtMs: 1_700_000_000_000,
+    bytes: bytes(0, 255, 13),
+  };
+  expect(Buffer.from(encodeStoredModel(stored)).toString("hex")).toBe(golden.replaceAll(" ", ""));
+  expect(decodeStoredModel(hex(golden))).toEqual(stored);
 });
 
 test("record: numbers that are no counts are not written", () => {

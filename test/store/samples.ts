@@ -9,6 +9,7 @@ import type {
   DeviceCursor,
   DeviceWrite,
   Store,
+  StoredModel,
   StoredRelease,
   SumRow,
 } from "../../src/store/index.ts";
@@ -113,6 +114,12 @@ export function releaseOf(version: number, tenant = "acme", salt = 0): StoredRel
       ),
     },
   };
+}
+
+/** A codec model whose content depends on its version and on `salt`. */
+export function modelOf(version: number, salt = 0): StoredModel {
+  const own = bytes(version & 255, salt & 255, ...ALL_BYTES);
+  return { version, bytes: own, samples: 1_000 * version, learntAtMs: 1_700_000_000_000 + salt };
 }
 
 /** Takes the lease of a shard; fails the test when somebody else holds it. */

@@ -336,7 +336,14 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     description: "A device that holds version 1000 asks for news, with a trace.",
     compressed: false,
     input: { base: 1000, trace: TRACE },
-    frame: () => encodePull(1000, TRACE),
+    frame: () => encodePull(1000, { trace: TRACE }),
+  },
+  {
+    name: "pull-minor",
+    description: "The first frame of a connection whose device speaks minor 1 and holds version 7.",
+    compressed: false,
+    input: { base: 7, minor: 1 },
+    frame: () => encodePull(7, { minor: 1 }),
   },
   snapshot("snapshot-empty", "What a device gets before the first release.", EMPTY, null, false),
   snapshot(

@@ -8,6 +8,7 @@ import {
   decodeRelease,
   peekFrame,
   type Release,
+  readModelFrame,
   type Zstd,
 } from "../../src/wire/index.ts";
 
@@ -28,6 +29,8 @@ export function readFrame(bytes: Uint8Array, held: Release | null, zstd: Zstd): 
       return toJson({ ...common, release: decodeRelease(frame, held, zstd) });
     case "refusal":
       return toJson({ ...common, problems: decodeRefusal(frame, zstd) });
+    case "model":
+      return toJson({ ...common, ...readModelFrame(bytes) });
   }
 }
 

@@ -84,7 +84,13 @@ describe("protocol version", () => {
 
   it("omega.cddl is grammatical CDDL (RFC 8610) and describes every kind", () => {
     const names = parse(fileURLToPath(CDDL)).map((assignment) => assignment.Name);
-    for (const rule of ["delta-header", "pull-header", "snapshot-header", "refusal-header"]) {
+    for (const rule of [
+      "delta-header",
+      "pull-header",
+      "snapshot-header",
+      "refusal-header",
+      "model-header",
+    ]) {
       expect(names).toContain(rule);
     }
     for (const rule of ["delta-body", "snapshot-body", "release-delta-body", "refusal-body"]) {
@@ -112,7 +118,7 @@ describe("PROTOCOL.md", () => {
       .filter((file) => file.endsWith(".ts"))
       .map((file) => readFileSync(new URL(file, dir), "utf8"))
       .join("\n");
-    const rooms = "frame|header|cbor|zstd|codec|delta|release|refusal|pattern";
+    const rooms = "frame|header|cbor|zstd|codec|delta|release|refusal|pattern|model";
     const literal = [...code.matchAll(new RegExp(`"((?:${rooms})\\.[a-z-]+)"`, "g"))];
     const reasons = new Set(literal.map(([, reason]) => reason ?? ""));
     for (const field of Object.values(DELTA_NAMES)) reasons.add(`delta.${field}`);
@@ -125,6 +131,7 @@ describe("PROTOCOL.md", () => {
     const numbers = [
       limits.UP_FRAME_BYTES_MAX,
       limits.DOWN_FRAME_BYTES_MAX,
+      limits.MODEL_FRAME_BYTES_MAX,
       limits.HEADER_BYTES_MAX,
       limits.BODY_BYTES_MAX,
       limits.PACKET_BYTES_MAX,
