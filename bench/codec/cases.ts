@@ -19,7 +19,8 @@ export interface Bench {
   readonly set: VectorSet;
   /** Of the train split. */
   readonly mean: Float64Array;
-  readonly limit: Limit;
+  /** Null where no transform is known to measure it in. */
+  readonly limit: Limit | null;
   /** How many frames of each case. */
   readonly pushes: number;
   readonly pulls: number;
@@ -140,7 +141,7 @@ function gapOf(
   fidelity: Fidelity,
   bench: Bench,
 ): number | null {
-  if (name === "drift") return null;
+  if (name === "drift" || bench.limit === null) return null;
   const bytes = outcomes.reduce((sum, outcome) => sum + outcome.codedBytes, 0);
   const limit = bench.limit.nmseAt((8 * bytes) / fidelity.count);
   return gapDb(fidelity.error / fidelity.spread, limit);

@@ -3,6 +3,7 @@
  * makes when it is given other budgets.
  * @module
  */
+import type { Limit } from "./bound.ts";
 import { type Bench, pullTasks, pushTasks, type Task } from "./cases.ts";
 import { BUDGET, type Case, COUNT, type Coder } from "./coder.ts";
 import type { Envelope } from "./envelope.ts";
@@ -38,23 +39,28 @@ function panelOf({ bench, rows, curve }: Measured, name: Case, envelope: Envelop
   const tasks = name === "push" ? pushTasks(bench) : pullTasks(bench);
   const [first] = tasks;
   if (first === undefined) throw new Error("assertion failed: a set fills one frame of each case");
-  const { dim } = bench.set;
-  const overhead = envelope.wrap({ ...first, on: null }, dim, new Uint8Array(0)).length;
+  const { limit, set } = bench;
+  const overhead = envelope.wrap({ ...first, on: null }, set.dim, new Uint8Array(0)).length;
   const points = rows
-    .filter((row) => row.set === bench.set.name && row.case === name)
+    .filter((row) => row.set === set.name && row.case === name)
     .map((row) => pointOf(row));
   return {
-    title: `${bench.set.name}: ${name} of ${COUNT[name]} patterns of ${dim}`,
+    title: `${set.name}: ${name} of ${COUNT[name]} patterns of ${set.dim}`,
     budget: BUDGET[name],
     points,
     curve: FACTORS.map((factor) =>
       curvePoint(curve, tasks.slice(0, name === "push" ? TASKS.push : TASKS.pull), factor, bench),
     ),
-    limit(bytes) {
-      const bits = (8 * Math.max(0, bytes - overhead)) / COUNT[name];
-      // A reconstruction that is a conditional mean keeps the energy that it does not err by.
-      return Math.sqrt(Math.max(0, 1 - bench.limit.nmseAt(bits) * bench.limit.energy));
-    },
+    limit: limit === null ? null : cosineLimit(limit, COUNT[name], overhead),
+  };
+}
+
+/** The best cosine of a frame of so many bytes. */
+function cosineLimit(limit: Limit, count: number, overhead: number): (bytes: number) => number {
+  return (bytes) => {
+    const bits = (8 * Math.max(0, bytes - overhead)) / count;
+    // A reconstruction that is a conditional mean keeps the energy that it does not err by.
+    return Math.sqrt(Math.max(0, 1 - limit.nmseAt(bits) * limit.energy));
   };
 }
 

@@ -9,37 +9,21 @@ import {
   quantiseBlock,
 } from "../../src/wire/codec1/block.ts";
 import { fromSpace, toSpace } from "../../src/wire/codec1/klt.ts";
-import { type CodecModel, decodeModel, encodeModel } from "../../src/wire/codec1/model.ts";
+import type { CodecModel } from "../../src/wire/codec1/model.ts";
 import { GRID, type GridVector, toGrid } from "../../src/wire/index.ts";
 import type { Coder, Coding, Job } from "./coder.ts";
 import type { Envelope } from "./envelope.ts";
-import type { Klt } from "./klt.ts";
+import type { Knowledge } from "./knowledge.ts";
 
 interface OmegaCoding extends Coding {
   readonly registers: readonly GridVector[];
 }
 
-export function modelOf(klt: Klt): CodecModel {
-  const { dim } = klt;
-  const basis = Float32Array.from(klt.basis);
-  const mean = new Int16Array(dim);
-  for (let i = 0; i < dim; i += 1) {
-    let dot = 0;
-    for (let j = 0; j < dim; j += 1)
-      dot += (basis[i * dim + j] as number) * (klt.mean[j] as number);
-    mean[i] = Math.round(dot * GRID);
-  }
-  const spectrum = Int16Array.from(klt.variances, (v) =>
-    Math.max(0, Math.round(16 * Math.log2(Math.max(1, v * GRID * GRID)))),
-  );
-  return decodeModel(encodeModel({ version: 1, dim, mean, spectrum, basis }));
-}
-
 export function omegaCoders(
-  klt: Klt,
+  { model }: Knowledge,
   envelope: Envelope,
 ): { readonly all: readonly Coder[]; readonly curve: Coder } {
-  const model = modelOf(klt);
+  if (model === null) throw new Error("provisional");
   const all = ([8, 64] as const).map((states) => omegaCoder(model, states, envelope));
   return { all, curve: omegaCoder(model, 64, envelope) };
 }

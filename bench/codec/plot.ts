@@ -18,8 +18,8 @@ export interface PlotPanel {
   readonly title: string;
   /** Bytes that a frame of this case may have. */
   readonly budget: number;
-  /** The best cosine of a frame of so many bytes. */
-  readonly limit: (bytes: number) => number;
+  /** The best cosine of a frame of so many bytes; null when it is not known. */
+  readonly limit: ((bytes: number) => number) | null;
   readonly points: readonly PlotPoint[];
   /** Ours at other budgets. */
   readonly curve: readonly PlotPoint[];
@@ -135,11 +135,12 @@ function drawBudget({ budget }: PlotPanel, scale: Scale): string {
   ].join("\n");
 }
 
-function limitLine(panel: PlotPanel, scale: Scale): [number, number][] {
+function limitLine({ limit }: PlotPanel, scale: Scale): [number, number][] {
+  if (limit === null) return [];
   const steps = 120;
   const ratio = scale.bytesMax / scale.bytesMin;
   return Array.from({ length: steps + 1 }, (_, at) => scale.bytesMin * ratio ** (at / steps))
-    .map((bytes) => ({ bytes, cosine: panel.limit(bytes) }))
+    .map((bytes) => ({ bytes, cosine: limit(bytes) }))
     .filter(({ cosine }) => 1 - cosine > ERROR.low && 1 - cosine < ERROR.high)
     .map(({ bytes, cosine }): [number, number] => [scale.x(bytes), scale.y(cosine)]);
 }

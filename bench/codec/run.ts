@@ -10,7 +10,7 @@ import type { Coder } from "./coder.ts";
 import { fileSet } from "./data-file.ts";
 import type { Measured } from "./drawing.ts";
 import { type Envelope, envelopeOf } from "./envelope.ts";
-import { learnKlt, variancesIn } from "./klt.ts";
+import { learnFrom, variancesAlong } from "./knowledge.ts";
 import { nmseOfMean } from "./many-devices.ts";
 import { omegaCoders } from "./omega.ts";
 import type { Options } from "./options.ts";
@@ -68,12 +68,14 @@ export async function runBench(
     const set = typeof name === "string" ? builtIn(name, effort.sizes) : name;
     const { train, dim } = set;
     say(`${set.name}: learning a transform from ${train.length / dim} vectors of ${dim}`);
-    const klt = learnKlt(train, dim);
-    const limit = limitOf(variancesIn(klt, set.test), set.white);
-    const context = { dim, mean: klt.mean, envelope, compress };
+    const knowledge = learnFrom(train, dim);
+    const { mean, model } = knowledge;
+    const limit =
+      model === null ? null : limitOf(variancesAlong(model.basis, mean, set.test), set.white);
+    const context = { dim, mean, envelope, compress };
     const { pushes, pulls, timing } = effort;
-    const bench: Bench = { set, mean: klt.mean, limit, pushes, pulls, timing };
-    const ours = omegaCoders(klt, envelope);
+    const bench: Bench = { set, mean, limit, pushes, pulls, timing };
+    const ours = omegaCoders(knowledge, envelope);
     const coders = [
       ...fixedBaselines(context),
       productQuantiser(train, effort.pq, context),

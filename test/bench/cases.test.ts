@@ -8,7 +8,7 @@ import { limitOf } from "../../bench/codec/bound.ts";
 import { type Bench, casesOf, DRIFT_COSINE } from "../../bench/codec/cases.ts";
 import type { Coder, Coding } from "../../bench/codec/coder.ts";
 import { envelopeOf } from "../../bench/codec/envelope.ts";
-import { meanOf } from "../../bench/codec/klt.ts";
+import { meanOf } from "../../bench/codec/knowledge.ts";
 import { nmseOfMean } from "../../bench/codec/many-devices.ts";
 import { rounded } from "../../bench/codec/rows.ts";
 import { iidSet } from "../../bench/codec/sets.ts";

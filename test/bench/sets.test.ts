@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { learnKlt, variancesIn } from "../../bench/codec/klt.ts";
-import { iidSet, SYNTHETIC_DIM, syntheticSet, syntheticSpectrum } from "../../bench/codec/sets.ts";
+import { learnFrom, meanOf, variancesAlong } from "../../bench/codec/knowledge.ts";
+import { iidSet, syntheticSet, syntheticSpectrum } from "../../bench/codec/sets.ts";
 
 const sizes = { train: 600, test: 40, query: 20 };
 
@@ -39,49 +39,38 @@ describe("bench: the sets", () => {
   });
 
   it("bench: synthetic vectors have about the mean and the leading variances of the model", () => {
-    const klt = learnKlt(synthetic.train.subarray(0, 600 * SYNTHETIC_DIM), SYNTHETIC_DIM);
-    const meanEnergy = klt.mean.reduce((sum, x) => sum + x * x, 0);
+    const { train, dim } = synthetic;
+    const { mean, model } = learnFrom(train, dim);
+    const meanEnergy = mean.reduce((sum, x) => sum + x * x, 0);
     expect(meanEnergy).toBeGreaterThan(0.13);
     expect(meanEnergy).toBeLessThan(0.19);
-    const leading = klt.variances.slice(0, 20).reduce((a, b) => a + b);
-    const wanted = syntheticSpectrum()
-      .slice(0, 20)
-      .reduce((a, b) => a + b);
-    expect(leading / wanted).toBeGreaterThan(0.85);
-    expect(leading / wanted).toBeLessThan(1.35);
-  });
-});
-
-describe("bench: the transform", () => {
-  it("bench: its rows are orthonormal and its variances are those of the data", () => {
-    const dim = 24;
-    const { train } = iidSet({ train: 300, test: 0, query: 0 }, 11, dim);
-    for (let at = 0; at < train.length; at += 1) {
-      train[at] = (train[at] as number) * (1 + (at % dim)) + 0.5;
-    }
-    const klt = learnKlt(train, dim);
-    for (let a = 0; a < dim; a += 1) {
-      for (let b = 0; b <= a; b += 1) {
-        let dot = 0;
-        for (let j = 0; j < dim; j += 1) {
-          dot += (klt.basis[a * dim + j] as number) * (klt.basis[b * dim + j] as number);
-        }
-        expect(dot).toBeCloseTo(a === b ? 1 : 0, 6);
-      }
-    }
-    const measured = variancesIn(klt, train);
-    for (let i = 0; i < dim; i += 1) {
-      expect((measured[i] as number) / (klt.variances[i] as number)).toBeCloseTo(1, 4);
-    }
+    const variances = variancesAlong(model?.basis ?? new Float32Array(dim * dim), mean, train);
+    const sum = (values: Float64Array) => values.reduce((a, b) => a + b);
+    const ratio = sum(variances.slice(0, 20)) / sum(syntheticSpectrum().slice(0, 20));
+    expect(ratio).toBeGreaterThan(0.85);
+    expect(ratio).toBeLessThan(1.35);
   });
 
-  it("bench: data that does not fill its space still gets a basis", () => {
-    const dim = 12;
-    const flat = new Float32Array(50 * dim);
-    for (let row = 0; row < 50; row += 1) flat[row * dim] = Math.sin(row);
-    const klt = learnKlt(flat, dim);
-    expect(klt.variances[0]).toBeGreaterThan(0.1);
-    expect(klt.basis.every(Number.isFinite)).toBe(true);
-    expect(variancesIn(klt, flat)[1]).toBeLessThan(1e-9);
+  it("bench: a model of coloured vectors is worth its bytes, one of white noise is not", () => {
+    expect(learnFrom(synthetic.train, synthetic.dim).worthIt).toBe(true);
+    expect(learnFrom(iidSet({ ...sizes, train: 1500 }, 8, 64).train, 64).worthIt).toBe(false);
+  });
+
+  it("bench: above 1,024 dimensions there is a mean and no model", () => {
+    const dim = 1025;
+    const { train } = iidSet({ train: 20, test: 0, query: 0 }, 2, dim);
+    expect(learnFrom(train, dim)).toEqual({
+      mean: meanOf(train, dim),
+      model: null,
+      worthIt: false,
+    });
+  });
+
+  it("bench: variances are about the mean, along the rows of the basis", () => {
+    const turned = Float32Array.of(0.6, 0.8, -0.8, 0.6);
+    const vectors = Float32Array.of(1, 1, 1.6, 1.8, 0.4, 0.2);
+    const [along, across] = variancesAlong(turned, Float64Array.of(1, 1), vectors);
+    expect(along).toBeCloseTo(2 / 3, 6);
+    expect(across).toBeCloseTo(0, 6);
   });
 });
