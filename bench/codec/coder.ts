@@ -9,7 +9,8 @@ export const CASES = ["push", "pull", "pull2", "drift"] as const;
  * - `push`: ten patterns from one device, from nothing.
  * - `pull`: a hundred patterns of a release, from nothing.
  * - `pull2`: the same hundred again, coded on top of what the first pull left.
- * - `drift`: the ten patterns after they moved, coded on top of the push.
+ * - `drift`: ten patterns that moved after some pushes had told the server where they were, coded on
+ *   top of what it holds.
  */
 export type Case = (typeof CASES)[number];
 export type Mode = "tracking" | "unbiased";

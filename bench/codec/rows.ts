@@ -31,6 +31,8 @@ export interface Row {
   /** Above the rate–distortion limit at the rate of the coded vectors alone. */
   readonly gapDb: number | null;
   readonly nmseOfMean: NmseOfMean | null;
+  /** Of a drift: the same with a single push before it, whose own error is still in the register. */
+  readonly afterOnePush?: { readonly cosine: number; readonly nmse: number };
   readonly encodeUs: number;
   readonly decodeUs: number;
   /** Encoding this push ÷ what zstd level 19 takes on its float32 bytes. */

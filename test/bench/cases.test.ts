@@ -5,7 +5,7 @@ import {
   productQuantiser,
 } from "../../bench/codec/baselines.ts";
 import { limitOf } from "../../bench/codec/bound.ts";
-import { type Bench, casesOf, DRIFT_COSINE } from "../../bench/codec/cases.ts";
+import { type Bench, casesOf, DRIFT_COSINE, SETTLING_PUSHES } from "../../bench/codec/cases.ts";
 import type { Coder, Coding } from "../../bench/codec/coder.ts";
 import { envelopeOf } from "../../bench/codec/envelope.ts";
 import { meanOf } from "../../bench/codec/knowledge.ts";
@@ -78,13 +78,18 @@ describe("bench: the cases", () => {
     expect(pull2?.nmse).toBeLessThan(0.5 * (pull?.nmse ?? 0));
   });
 
-  it("bench: the second frame names the first, and drift moves by as much as it says", () => {
+  it("bench: a drift comes on top of the pushes before it, and moves by as much as it says", () => {
     const coder = honest();
     casesOf(coder, bench);
     const [push] = coder.jobs.filter((job) => job.case === "push");
-    const [drift] = coder.jobs.filter((job) => job.case === "drift");
+    const drifts = coder.jobs.filter((job) => job.case === "drift");
+    const moved = drifts.filter((job) => job.vectors !== push?.vectors);
     expect(push?.on).toBeNull();
+    const [drift] = drifts;
     expect(drift?.on?.decoded).toBe(push?.vectors);
+    // Of each push: one drift right after it, further pushes, one drift after those; and one is timed.
+    expect(drifts.length).toBe(bench.pushes * (1 + SETTLING_PUSHES - 1 + 1) + 1);
+    expect(moved.length).toBeGreaterThan(0);
     const cosines = Array.from({ length: 10 }, (_, row) => {
       let dot = 0;
       for (let at = row * dim; at < (row + 1) * dim; at += 1) {
