@@ -217,7 +217,7 @@ export class Releaser implements Service {
       store.loadTenantSums(tenant),
       store.recentReleases(tenant),
     ]);
-    const previous = recent[0] ?? null;
+    const previous = recent[0]?.release ?? null;
     const rows = shards.flatMap((shard) => shard.rows);
     const marks = rows.filter(isForgetMark);
     const forgotten = marks.reduce((sum, row) => sum + forgetMarkCount(row), 0);
@@ -239,8 +239,10 @@ export class Releaser implements Service {
       this.#log.warn("release.left-out", { tenant, fits: release.patterns.length, leftOut });
     }
     if (changed) {
-      const ladder = buildLadder(tenant, release, recent, this.#codec, this.#zstd);
-      await this.#persist(() => store.publishRelease(tenant, token, { release, ladder }));
+      const bases = recent.map((kept) => kept.release);
+      const ladder = buildLadder(tenant, release, bases, this.#codec, this.#zstd);
+      const stored = { release, ladder, rendition1: null };
+      await this.#persist(() => store.publishRelease(tenant, token, stored));
     }
     this.#forgotten.set(tenant, forgotten);
     if (!changed) return { kind: "unchanged", version: previous?.version ?? 0 };

@@ -30,7 +30,7 @@
  * @module
  */
 import type { DeviceKey } from "../core/index.ts";
-import type { Ladder, Position, Problem, Release } from "../wire/index.ts";
+import type { Ladder, Ladder1, Position, Problem, Release, Release1 } from "../wire/index.ts";
 
 /** Which seqs of one epoch of one device were consumed. */
 export interface EpochCursor {
@@ -145,6 +145,26 @@ export interface StoredRelease {
   readonly release: Release;
   /** Same tenant, version and content hash as the release it was built from. */
   readonly ladder: Ladder;
+  /** The same version as devices of minor 1 get it; null when it was published without. */
+  readonly rendition1: Rendition1 | null;
+}
+
+/** A release in layers; its ladder is of the same tenant and version. */
+export interface Rendition1 {
+  readonly release: Release1;
+  readonly ladder: Ladder1;
+}
+
+/** What gateways serve of the current release. */
+export interface CurrentLadders {
+  readonly ladder: Ladder;
+  readonly ladder1: Ladder1 | null;
+}
+
+/** What the next ladders build on. */
+export interface RecentRelease {
+  readonly release: Release;
+  readonly release1: Release1 | null;
 }
 
 /** A codec model, as the wire publishes it and with what the next one is judged by. */
@@ -243,10 +263,10 @@ export interface Store {
    * @throws TransportError("release.version") when it is not the current version plus one (the first is 1).
    */
   publishRelease(tenant: string, token: number, stored: StoredRelease): Promise<void>;
-  /** The ladder of the current release; null before the first. */
-  currentRelease(tenant: string): Promise<Ladder | null>;
-  /** The kept releases, newest first: the bases of the next ladder. */
-  recentReleases(tenant: string): Promise<Release[]>;
+  /** The ladders of the current release, of one version; null before the first. */
+  currentRelease(tenant: string): Promise<CurrentLadders | null>;
+  /** The kept releases, newest first: the bases of the next ladders. */
+  recentReleases(tenant: string): Promise<RecentRelease[]>;
 
   /**
    * Adds `model` to the tenant's codec models, under {@link releaserLease}, and notifies `onModel`.

@@ -18,17 +18,18 @@ import {
   systemRandom,
 } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
-import type { Ladder, Release } from "../wire/index.ts";
 import { checkCommit, requireKey, requireName, requireShard } from "./commit-check.ts";
 import { releaseEvent } from "./events.ts";
 import { migrate } from "./migrations.ts";
 import { type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
 import {
   type Commit,
+  type CurrentLadders,
   type DeadLetter,
   type DeviceCursor,
   type DeviceRecord,
   type LoadedShard,
+  type RecentRelease,
   releaserLease,
   type ShardStats,
   type ShardSums,
@@ -47,7 +48,7 @@ import { openPostgresLink } from "./postgres-watch.ts";
 import { decodeCursor, decodeDeadLetter } from "./records.ts";
 import { requireOk } from "./refusals.ts";
 import { requireStoredRelease } from "./release-check.ts";
-import { decodeLadder, decodeRelease, encodeLadder, encodeRelease } from "./release-records.ts";
+import { decodeLadders, decodeRecent, encodeLadders, encodeRecent } from "./rendition-records.ts";
 import { type NotificationSource, Watch } from "./watch.ts";
 
 export interface PostgresStoreOptions extends StoreOptions {
@@ -276,29 +277,29 @@ class PostgresStore implements Store {
       "SELECT omega.publish_release($1, $2, $3, $4, $5, $6, $7, $8, $9) AS outcome",
       [
         ...[tenant, releaserLease(tenant), token, release.version, toBuffer(ladder.contentHash)],
-        ...[toBuffer(encodeLadder(ladder)), toBuffer(encodeRelease(release))],
+        ...[toBuffer(encodeLadders(stored)), toBuffer(encodeRecent(stored))],
         ...[this.#options.releasesKept, releaseEvent(tenant, release.version)],
       ],
     );
     requireOk(rows[0].outcome, { tenant, token, version: release.version });
   }
 
-  async currentRelease(tenant: string): Promise<Ladder | null> {
+  async currentRelease(tenant: string): Promise<CurrentLadders | null> {
     requireName("tenant", tenant);
     const { rows } = await this.#sql.query(
       "SELECT ladder FROM omega.current_releases WHERE tenant = $1",
       [tenant],
     );
-    return rows.length === 0 ? null : decodeLadder(rows[0].ladder);
+    return rows.length === 0 ? null : decodeLadders(rows[0].ladder);
   }
 
-  async recentReleases(tenant: string): Promise<Release[]> {
+  async recentReleases(tenant: string): Promise<RecentRelease[]> {
     requireName("tenant", tenant);
     const { rows } = await this.#sql.query(
       "SELECT release FROM omega.releases WHERE tenant = $1 ORDER BY version DESC",
       [tenant],
     );
-    return rows.map((row) => decodeRelease(row.release));
+    return rows.map((row) => decodeRecent(row.release));
   }
 
   putModel(tenant: string, token: number, model: StoredModel): Promise<void> {

@@ -21,7 +21,6 @@ import {
   systemRandom,
 } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
-import type { Ladder, Release } from "../wire/index.ts";
 import { checkCommit, requireKey, requireName, requireShard } from "./commit-check.ts";
 import {
   acquireScript,
@@ -35,10 +34,12 @@ import { releaseEvent } from "./events.ts";
 import { type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
 import {
   type Commit,
+  type CurrentLadders,
   type DeadLetter,
   type DeviceCursor,
   type DeviceRecord,
   type LoadedShard,
+  type RecentRelease,
   releaserLease,
   type ShardStats,
   type ShardSums,
@@ -58,7 +59,7 @@ import { toBytes, toNumber, toPairs, toSumRow, toTexts } from "./redis-replies.t
 import { openRedisLink } from "./redis-watch.ts";
 import { requireOk } from "./refusals.ts";
 import { requireStoredRelease } from "./release-check.ts";
-import { decodeLadder, decodeRelease, encodeLadder, encodeRelease } from "./release-records.ts";
+import { decodeLadders, decodeRecent, encodeLadders, encodeRecent } from "./rendition-records.ts";
 import { type NotificationSource, Watch } from "./watch.ts";
 
 export interface RedisStoreOptions extends StoreOptions {
@@ -247,23 +248,23 @@ class RedisStore implements Store {
       ],
       [
         ...[token, release.version, release.version - 1, ladder.contentHash],
-        ...[encodeLadder(ladder), encodeRelease(release), this.#options.releasesKept],
+        ...[encodeLadders(stored), encodeRecent(stored), this.#options.releasesKept],
         ...[this.#keys.channel, releaseEvent(tenant, release.version)],
       ],
     );
     requireOk(String(outcome), { tenant, token, version: release.version });
   }
 
-  async currentRelease(tenant: string): Promise<Ladder | null> {
+  async currentRelease(tenant: string): Promise<CurrentLadders | null> {
     requireName("tenant", tenant);
     const ladder = await this.#redis.call("HGET", [this.#keys.current(tenant), "ladder"]);
-    return ladder === null ? null : decodeLadder(ladder as Buffer);
+    return ladder === null ? null : decodeLadders(ladder as Buffer);
   }
 
-  async recentReleases(tenant: string): Promise<Release[]> {
+  async recentReleases(tenant: string): Promise<RecentRelease[]> {
     requireName("tenant", tenant);
     const blobs = await this.#redis.call("LRANGE", [this.#keys.releases(tenant), 0, -1]);
-    return (blobs as Buffer[]).map(decodeRelease);
+    return (blobs as Buffer[]).map(decodeRecent);
   }
 
   putModel(tenant: string, token: number, model: StoredModel): Promise<void> {

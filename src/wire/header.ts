@@ -4,12 +4,13 @@
  *
  *   0 kind   1 minor   2 epoch   3 seq   4 base   5 version   6 codec
  *   7 dictionary id (reserved)   8 trace   9 content hash   10 applied [epoch, seq]
+ *   11 part [n, of]   12 codec model
  *
  * Each kind has its own keys, and all of them are required except minor,
- * trace and applied. A device names its minor in deltas and pulls, so that the
- * server knows what it may say to it. Keys from 32 up are for later minors: a peer that does
- * not know them ignores them. Unknown keys below 32 change the meaning and are
- * refused.
+ * trace, applied, part and codec model. A device names its minor in deltas and
+ * pulls, so that the server knows what it may say to it. Keys from 32 up are for
+ * later minors: a peer that does not know them ignores them. Unknown keys below
+ * 32 change the meaning and are refused.
  * @module
  */
 import { limits, OmegaError, ProtocolError } from "../core/index.ts";
@@ -28,6 +29,20 @@ interface Minor {
   readonly minor?: number;
 }
 
+/** Which of the frames that make one transition this is; 1 ≤ n ≤ of. Absent when it is the only one. */
+export interface Part {
+  readonly n: number;
+  /** 2 … {@link PARTS_MAX}. */
+  readonly of: number;
+}
+
+/** What releases of codec 1 and above say besides (minor 1). */
+interface LayeredRelease {
+  readonly part?: Part;
+  /** The codec model whose space the vectors are in, from 1; absent when there is none. */
+  readonly model?: number;
+}
+
 export type FrameHeader =
   | (Minor & {
       readonly kind: "delta";
@@ -40,23 +55,25 @@ export type FrameHeader =
       readonly trace?: Uint8Array;
     })
   | (Minor & { readonly kind: "pull"; readonly base: number; readonly trace?: Uint8Array })
-  | (Minor & {
-      readonly kind: "snapshot";
-      readonly version: number;
-      /** 8 bytes. */
-      readonly contentHash: Uint8Array;
-      readonly codec: number;
-      /** The newest position of this device that the server has accounted for. */
-      readonly applied: Position | null;
-    })
-  | (Minor & {
-      readonly kind: "release-delta";
-      readonly version: number;
-      readonly base: number;
-      readonly contentHash: Uint8Array;
-      readonly codec: number;
-      readonly applied: Position | null;
-    })
+  | (Minor &
+      LayeredRelease & {
+        readonly kind: "snapshot";
+        readonly version: number;
+        /** 8 bytes. */
+        readonly contentHash: Uint8Array;
+        readonly codec: number;
+        /** The newest position of this device that the server has accounted for. */
+        readonly applied: Position | null;
+      })
+  | (Minor &
+      LayeredRelease & {
+        readonly kind: "release-delta";
+        readonly version: number;
+        readonly base: number;
+        readonly contentHash: Uint8Array;
+        readonly codec: number;
+        readonly applied: Position | null;
+      })
   | (Minor & { readonly kind: "refusal" })
   | (Minor & {
       readonly kind: "model";
@@ -71,6 +88,8 @@ export type FrameKind = FrameHeader["kind"];
 /** Epochs, seqs and versions; 2^48 − 1 leaves room to add without leaving the safe integers. */
 export const COUNTER_MAX = 2 ** 48 - 1;
 export const CONTENT_HASH_BYTES = 8;
+/** Frames that one transition from release to release may take. */
+export const PARTS_MAX = 255;
 
 const TRACE_BYTES_MAX = 16;
 const CODEC_MAX = 255;
@@ -96,12 +115,22 @@ const KEY = {
   trace: 8,
   contentHash: 9,
   applied: 10,
+  part: 11,
+  model: 12,
 } as const;
+const RELEASE_KEYS = [
+  KEY.version,
+  KEY.contentHash,
+  KEY.codec,
+  KEY.applied,
+  KEY.part,
+  KEY.model,
+] as const;
 const KEYS_OF: Readonly<Record<FrameKind, readonly number[]>> = {
   delta: [KEY.epoch, KEY.seq, KEY.base, KEY.codec, KEY.trace],
   pull: [KEY.base, KEY.trace],
-  snapshot: [KEY.version, KEY.contentHash, KEY.codec, KEY.applied],
-  "release-delta": [KEY.version, KEY.base, KEY.contentHash, KEY.codec, KEY.applied],
+  snapshot: RELEASE_KEYS,
+  "release-delta": [KEY.base, ...RELEASE_KEYS],
   refusal: [],
   model: [KEY.version, KEY.contentHash],
 };
@@ -112,7 +141,9 @@ export function encodeHeader(header: FrameHeader): Uint8Array {
   for (const [name, value] of Object.entries(header)) {
     if (name === "kind" || value === null || value === undefined) continue;
     const key = KEY[name as keyof typeof KEY];
-    map.set(key, name === "applied" ? [value.epoch, value.seq] : value);
+    if (name === "applied") map.set(key, [value.epoch, value.seq]);
+    else if (name === "part") map.set(key, [value.n, value.of]);
+    else map.set(key, value);
   }
   const bytes = encodeCbor(map);
   readHeader(bytes); // What we would refuse from a peer we do not send.
@@ -203,12 +234,33 @@ function releaseFields(map: CborMap): {
   contentHash: Uint8Array;
   codec: number;
   applied: Position | null;
-} {
+} & LayeredRelease {
+  const codec = uint(map, KEY.codec, "codec", 0, CODEC_MAX);
   return {
     contentHash: byteString(map, KEY.contentHash, "content-hash", CONTENT_HASH_BYTES),
-    codec: uint(map, KEY.codec, "codec", 0, CODEC_MAX),
+    codec,
     applied: appliedOf(map.get(KEY.applied)),
+    ...layeredFields(map, codec),
   };
+}
+
+/** Codec 0 knows neither parts nor models. */
+function layeredFields(map: CborMap, codec: number): LayeredRelease {
+  const part = map.get(KEY.part);
+  for (const key of [KEY.part, KEY.model]) {
+    if (codec === 0 && map.has(key)) throw unknownKey(key, "release of codec 0");
+  }
+  return {
+    ...(part === undefined ? {} : { part: partOf(part) }),
+    ...(map.has(KEY.model) ? { model: uint(map, KEY.model, "model", 1, MODEL_VERSION_MAX) } : {}),
+  };
+}
+
+function partOf(value: CborValue): Part {
+  const [n, of, ...rest] = Array.isArray(value) ? (value as CborValue[]) : [];
+  const whole = typeof n === "number" && typeof of === "number" && rest.length === 0;
+  if (whole && n >= 1 && n <= of && of >= 2 && of <= PARTS_MAX) return { n, of };
+  throw new ProtocolError("header.part", `part must be [n, of], n ≤ of, of 2 to ${PARTS_MAX}`);
 }
 
 function requireKnownKeys(map: CborMap, kind: FrameKind): void {
@@ -219,10 +271,14 @@ function requireKnownKeys(map: CborMap, kind: FrameKind): void {
       throw new ProtocolError("header.dictionary", "dictionaries are reserved in this version");
     }
     if (typeof key === "number" && KEYS_OF[kind].includes(key)) continue;
-    throw new ProtocolError("header.unknown-key", `key ${key} has no meaning in a ${kind}`, {
-      detail: { key, kind },
-    });
+    throw unknownKey(key, kind);
   }
+}
+
+function unknownKey(key: CborKey, kind: string): ProtocolError {
+  return new ProtocolError("header.unknown-key", `key ${key} has no meaning in a ${kind}`, {
+    detail: { key, kind },
+  });
 }
 
 function uint(map: CborMap, key: number, name: string, min: number, max: number): number {

@@ -10,6 +10,15 @@ export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
 export { fromSpace, toSpace } from "./codec1/klt.ts";
 export {
+  buildLadder1,
+  downFrames1,
+  emptyLadder1,
+  hollowLadder1,
+  type Ladder1,
+  type LadderView,
+  rungOf,
+} from "./codec1/ladder1.ts";
+export {
   type CodecModel,
   type CodecModels,
   decodeModel,
@@ -20,6 +29,25 @@ export {
   prepareModel,
   SPECTRUM_MAX,
 } from "./codec1/model.ts";
+export {
+  type LayerSteps,
+  type Layers,
+  type Preview1,
+  type PreviewPattern,
+  RELEASE1_FRAME_BYTES_MAX,
+  type Release1,
+  type Release1Pattern,
+} from "./codec1/release1.ts";
+export { contentHash1 } from "./codec1/release1-hash.ts";
+export { TransitionReader, type TransitionStep } from "./codec1/release1-reader.ts";
+export { chooseSteps, layRelease1 } from "./codec1/release1-steps.ts";
+export {
+  embeddingsOf,
+  NO_STEPS,
+  quantiseRelease1,
+  vectorsOf,
+} from "./codec1/release1-vectors.ts";
+export { encodeTransition } from "./codec1/release1-writer.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
 export type {

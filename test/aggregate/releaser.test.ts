@@ -82,10 +82,10 @@ describe("releaser", () => {
     expect(await releaser.releaseNow(TENANT)).toMatchObject({ kind: "published", version: 2 });
     expect(versions).toEqual([1, 2]);
     const [newest, before] = await store.recentReleases(TENANT);
-    expect(newest?.version).toBe(2);
-    const ladder = await store.currentRelease(TENANT);
-    expect(ladder?.contentHash).toEqual(contentHash(newest as Release));
-    expect(before?.version).toBe(1);
+    expect(newest?.release.version).toBe(2);
+    const ladders = await store.currentRelease(TENANT);
+    expect(ladders?.ladder.contentHash).toEqual(contentHash(newest?.release as Release));
+    expect(before?.release.version).toBe(1);
     await releaser.stop();
     expect(clock.pending).toBe(0);
   });
@@ -96,11 +96,11 @@ describe("releaser", () => {
     const releaser = releaserOn(store, clock);
     await releaser.start();
     await settle();
-    expect((await store.currentRelease(TENANT))?.version).toBe(1);
+    expect((await store.currentRelease(TENANT))?.ladder.version).toBe(1);
     await push(store, clock, { seed: 2, seq: 2 });
-    expect((await store.currentRelease(TENANT))?.version).toBe(1);
+    expect((await store.currentRelease(TENANT))?.ladder.version).toBe(1);
     await clock.advance(11_000);
-    expect((await store.currentRelease(TENANT))?.version).toBe(2);
+    expect((await store.currentRelease(TENANT))?.ladder.version).toBe(2);
     await releaser.stop();
     expect(clock.pending).toBe(0);
   });
@@ -126,7 +126,8 @@ describe("releaser", () => {
     await clock.advance(1_000);
     expect(round.state).toBe("done");
     expect(faulty.calls("publishRelease")).toBe(3);
-    expect((await store.recentReleases(TENANT)).map((release) => release.version)).toEqual([1]);
+    const kept = await store.recentReleases(TENANT);
+    expect(kept.map(({ release }) => release.version)).toEqual([1]);
     expect(await releaser.releaseNow(TENANT)).toEqual({ kind: "unchanged", version: 1 });
     await releaser.stop();
   });
@@ -174,7 +175,7 @@ describe("releaser", () => {
         for (const releaser of releasers) await releaser.stop();
         expect(published).toEqual(published.map((_, index) => index + 1));
         const kept = await inner.recentReleases(TENANT);
-        expect(kept.map((release) => release.version)).toEqual(
+        expect(kept.map(({ release }) => release.version)).toEqual(
           [...published].reverse().slice(0, 8),
         );
       }),
@@ -211,11 +212,11 @@ describe("releaser", () => {
     await job;
     const releaser = releaserOn(store, clock);
     expect(await releaser.releaseNow(TENANT)).toMatchObject({ kind: "published", version: 1 });
-    const [before] = await store.recentReleases(TENANT);
+    const before = (await store.recentReleases(TENANT))[0]?.release;
     await writer.forget(odd);
     await writer.stop();
     expect(await releaser.releaseNow(TENANT)).toMatchObject({ kind: "published", version: 2 });
-    const [after] = await store.recentReleases(TENANT);
+    const after = (await store.recentReleases(TENANT))[0]?.release;
     expect(after?.patterns[0]?.devices).toBe(40);
     expect(before?.patterns[0]?.devices).toBe(41);
     // All who are left say exactly this, so a mean that is free of the forgotten one is exactly it.

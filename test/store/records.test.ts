@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { decodeStoredModel, encodeStoredModel } from "../../src/store/model-records.ts";
 import {
   decodeCursor,
@@ -13,7 +13,8 @@ import {
   encodeLadder,
   encodeRelease,
 } from "../../src/store/release-records.ts";
-import { hex, reasonOf, refusalOf } from "../support/reason.ts";
+import { hex, reasonOf } from "../support/reason.ts";
+import { recordProperties } from "./record-properties.ts";
 import { ALL_BYTES, bytes, cursorOf, keyOn, letterOf, releaseOf } from "./samples.ts";
 
 const natural = fc.oneof(
@@ -94,65 +95,6 @@ const model = fc.record({
   learntAtMs: natural,
   bytes: blob,
 });
-
-function recordProperties<T>(
-  name: string,
-  values: fc.Arbitrary<T>,
-  encode: (value: T) => Uint8Array,
-  decode: (stored: Uint8Array) => T,
-): void {
-  describe(`record: a ${name}`, () => {
-    test("comes back as it was", () => {
-      fc.assert(
-        fc.property(values, (value) => {
-          // The copy loses the prototypes of fast-check's records, as a store does.
-          expect(decode(encode(value))).toEqual(structuredClone(value));
-        }),
-      );
-    });
-
-    test("that was cut short is refused", () => {
-      fc.assert(
-        fc.property(values, fc.nat(), (value, random) => {
-          const whole = encode(value);
-          const cut = whole.subarray(0, random % whole.length);
-          expect(refusalOf(() => decode(cut))).toMatch(/^Serialization record\./);
-        }),
-      );
-    });
-
-    test("with bytes behind it is refused", () => {
-      fc.assert(
-        fc.property(values, (value) => {
-          const longer = Buffer.concat([encode(value), bytes(0)]);
-          expect(reasonOf(() => decode(longer))).toBe("record.trailing");
-        }),
-      );
-    });
-
-    test("of another version is refused", () => {
-      fc.assert(
-        fc.property(values, fc.integer({ min: 2, max: 255 }), (value, version) => {
-          const other = Uint8Array.from(encode(value));
-          other[0] = version;
-          expect(reasonOf(() => decode(other))).toBe("record.version");
-        }),
-      );
-    });
-
-    test("has one spelling: noise is refused, or encodes to itself", () => {
-      fc.assert(
-        fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => {
-          const stored = Uint8Array.from([1, ...noise]);
-          const reason = reasonOf(() => decode(stored));
-          if (reason !== null) expect(reason).toMatch(/^record\./);
-          else expect(Buffer.from(encode(decode(stored)))).toEqual(Buffer.from(stored));
-        }),
-        { numRuns: 2_000 },
-      );
-    });
-  });
-}
 
 recordProperties("cursor", cursor, encodeCursor, decodeCursor);
 recordProperties("dead letter", letter, encodeDeadLetter, decodeDeadLetter);
