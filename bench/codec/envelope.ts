@@ -23,8 +23,8 @@ const KEY = { dim: 0, coded: 7, columns: 9 } as const;
 const CODEC = 1;
 const PERMILLE = 1000;
 /** Of a device that has been at it for a while. */
-const POSITION = { epoch: 12_345_678, seq: 4_321 };
-const RELEASE_VERSION = 4_321;
+export const POSITION = { epoch: 12_345_678, seq: 4_321 };
+export const RELEASE_VERSION = 4_321;
 const CONTENT_HASH = new Uint8Array(8).fill(0xa5);
 
 export interface Envelope {
