@@ -10,7 +10,6 @@ import type { Envelope } from "./envelope.ts";
 import { fidelityOf } from "./metrics.ts";
 import { type PlotPanel, type PlotPoint, plotSvg } from "./plot.ts";
 import type { Row } from "./rows.ts";
-import { nameOf } from "./table.ts";
 
 /** One set, measured. */
 export interface Measured {
@@ -20,37 +19,53 @@ export interface Measured {
   readonly curve: Coder;
 }
 
-const CASES_DRAWN: readonly Case[] = ["push", "pull"];
-/** Budgets of the curve, as factors of the budget of the case. */
+/** Budgets of the push's curve, as factors of the usual one, and frames per point. */
 const FACTORS = [0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4];
-const TASKS = { push: 4, pull: 1 } as const;
+const FRAMES_PER_POINT = 4;
 
 export function drawingOf(sets: readonly Measured[], envelope: Envelope): string {
-  const panels = sets.flatMap((measured) =>
-    CASES_DRAWN.map((name) => panelOf(measured, name, envelope)),
-  );
+  const panels = sets.flatMap((measured) => [
+    pushPanel(measured, envelope),
+    pullPanel(measured, envelope),
+  ]);
   return plotSvg(panels, [
-    "Black: the best any code can reach in a frame of so many bytes (rate–distortion limit after its ids and counts).",
-    "Red: omega, and its curve at other budgets with 64 states. Both axes are logarithmic, the upper half of cosine in 1 − cosine.",
+    "Black: the best that any code can reach in a frame of so many bytes (the rate–distortion limit, after ids and counts).",
+    "Red: omega; of a push at other budgets too, of a pull after the first frame and after the second. Axes are logarithmic, the upright one in 1 − cosine.",
   ]);
 }
 
-function panelOf({ bench, rows, curve }: Measured, name: Case, envelope: Envelope): PlotPanel {
-  const tasks = name === "push" ? pushTasks(bench) : pullTasks(bench);
+function pushPanel(measured: Measured, envelope: Envelope): PlotPanel {
+  const tasks = pushTasks(measured.bench).slice(0, FRAMES_PER_POINT);
+  const curve = FACTORS.map((factor) => curvePoint(measured, tasks, factor));
+  return { ...panelOf(measured, "push", tasks, envelope), curve };
+}
+
+function pullPanel(measured: Measured, envelope: Envelope): PlotPanel {
+  const panel = panelOf(measured, "pull", pullTasks(measured.bench), envelope);
+  const ours = (name: Case) =>
+    measured.rows.find((row) => row.method === "omega" && row.case === name);
+  const [first, second] = [ours("pull"), ours("pull2")];
+  if (first === undefined || second === undefined) return panel;
+  const bytes = first.bytes + second.bytes;
+  const both = { name: "omega, both pulls", bytes, cosine: second.cosine, ours: true };
+  return { ...panel, points: [...panel.points, both], curve: [pointOf(first), both] };
+}
+
+function panelOf(
+  { bench, rows }: Measured,
+  name: Case,
+  tasks: readonly Task[],
+  envelope: Envelope,
+): PlotPanel {
+  const { limit, set } = bench;
   const [first] = tasks;
   if (first === undefined) throw new Error("assertion failed: a set fills one frame of each case");
-  const { limit, set } = bench;
   const overhead = envelope.wrap({ ...first, on: null }, set.dim, new Uint8Array(0)).length;
-  const points = rows
-    .filter((row) => row.set === set.name && row.case === name)
-    .map((row) => pointOf(row));
   return {
     title: `${set.name}: ${name} of ${COUNT[name]} patterns of ${set.dim}`,
     budget: BUDGET[name],
-    points,
-    curve: FACTORS.map((factor) =>
-      curvePoint(curve, tasks.slice(0, name === "push" ? TASKS.push : TASKS.pull), factor, bench),
-    ),
+    points: rows.filter((row) => row.case === name).map(pointOf),
+    curve: [],
     limit: limit === null ? null : cosineLimit(limit, COUNT[name], overhead),
   };
 }
@@ -64,23 +79,21 @@ function cosineLimit(limit: Limit, count: number, overhead: number): (bytes: num
   };
 }
 
-function pointOf(row: Row): PlotPoint {
-  const ours = row.method === "omega";
-  return { name: nameOf(row), bytes: row.bytes, cosine: row.cosine, ours };
+function pointOf({ method, states, mode, bytes, cosine }: Row): PlotPoint {
+  const ours = method === "omega";
+  const name = ours ? `omega ${states}${mode === "unbiased" ? " unbiased" : ""}` : method;
+  return { name, bytes, cosine, ours };
 }
 
-function curvePoint(coder: Coder, tasks: readonly Task[], factor: number, bench: Bench): PlotPoint {
-  const codings = tasks.map((task) => {
-    const coding = coder.encode({ ...task, budget: Math.round(task.budget * factor), on: null });
+function curvePoint({ bench, curve }: Measured, tasks: readonly Task[], factor: number): PlotPoint {
+  let bytes = 0;
+  let cosines = 0;
+  for (const task of tasks) {
+    const budget = Math.round(task.budget * factor);
+    const coding = curve.encode({ ...task, budget, on: null });
     const { cosine, count } = fidelityOf(task.vectors, coding.decoded, bench.mean);
-    return { bytes: coding.frameBytes, cosine: cosine / count };
-  });
-  const mean = (pick: (of: { bytes: number; cosine: number }) => number) =>
-    codings.reduce((sum, coding) => sum + pick(coding), 0) / codings.length;
-  return {
-    name: "",
-    bytes: mean(({ bytes }) => bytes),
-    cosine: mean(({ cosine }) => cosine),
-    ours: true,
-  };
+    bytes += coding.frameBytes / tasks.length;
+    cosines += cosine / count / tasks.length;
+  }
+  return { name: "", bytes, cosine: cosines, ours: true };
 }

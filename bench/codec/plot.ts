@@ -179,13 +179,14 @@ function drawSpot({ x, y, ours, names }: Spot, placed: Box[]): string[] {
   const width = label.length * LETTER_WIDTH;
   const crowded = x + width > PANEL.width - PANEL.right;
   const toLeft = ours || crowded;
-  const from = toLeft ? x - 8 : x + 8;
+  const from = crowded ? x + 8 : ours ? x - 8 : x + 8;
   const [left, right] = toLeft ? [from - width, from] : [from, from + width];
   const hits = (at: number) =>
     placed.some(
       (box) => box.left < right && left < box.right && Math.abs(box.y - at) < LABEL_HEIGHT,
     );
-  let at = y + 4;
+  // On the edge the label would lie on a neighbour's point, so it goes beneath.
+  let at = crowded ? y + 18 : y + 4;
   while (hits(at)) at += 1;
   placed.push({ left, right, y: at });
   const colour = ours ? COLOUR.ours : COLOUR.other;

@@ -37,7 +37,7 @@ export function tableOf(rows: readonly Row[]): string {
 }
 
 /** Method, states and mode in one word. */
-export function nameOf({ method, states, mode }: Row): string {
+function nameOf({ method, states, mode }: Row): string {
   return states === null ? method : `${method} ${states} ${mode}`;
 }
 
