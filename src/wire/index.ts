@@ -10,6 +10,7 @@ export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
 export { fromSpace, toSpace } from "./codec1/klt.ts";
 export {
+  buildingLadder1,
   buildLadder1,
   downFrames1,
   emptyLadder1,
@@ -38,9 +39,11 @@ export {
   type Release1,
   type Release1Pattern,
 } from "./codec1/release1.ts";
+export { sharesRows } from "./codec1/release1-difference.ts";
 export { contentHash1 } from "./codec1/release1-hash.ts";
+export { layingRelease1, layRelease1 } from "./codec1/release1-lay.ts";
 export { TransitionReader, type TransitionStep } from "./codec1/release1-reader.ts";
-export { chooseSteps, layRelease1 } from "./codec1/release1-steps.ts";
+export { chooseSteps } from "./codec1/release1-steps.ts";
 export {
   embeddingsOf,
   NO_STEPS,
@@ -48,6 +51,7 @@ export {
   vectorsOf,
 } from "./codec1/release1-vectors.ts";
 export { encodeTransition } from "./codec1/release1-writer.ts";
+export { inSlices, type Slices } from "./codec1/slices.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
 export type {

@@ -229,8 +229,10 @@ describe("version", () => {
     const rows = ids.map((id, index) =>
       sumRow(id, vectorOf(index + 1, dim), { weight: 100 + index }),
     );
-    const { release, leftOut } = plan(rows, null, { shrinkage: 0 }, { dim });
+    const { fresh, release, leftOut } = plan(rows, null, { shrinkage: 0 }, { dim });
     expect(release.patterns.length + leftOut.length).toBe(60);
+    // Rendition 1 has frames for all of them.
+    expect(fresh.patterns.map(({ id }) => id).sort()).toEqual(ids);
     expect(leftOut.length).toBeGreaterThan(20);
     // The heavier a pattern the higher it ranks here, so the light ones stay behind.
     expect(Math.max(...leftOut.map((id) => Number(id.slice(1))))).toBeLessThan(

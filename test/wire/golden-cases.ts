@@ -27,6 +27,8 @@ import {
   type Zstd,
 } from "../../src/wire/index.ts";
 
+import { LAYERED_CASES } from "./golden-layers.ts";
+
 export interface GoldenCase {
   readonly name: string;
   readonly description: string;
@@ -289,6 +291,7 @@ function releaseDelta(
 }
 
 export const GOLDEN_CASES: readonly GoldenCase[] = [
+  ...LAYERED_CASES,
   delta(
     "delta-absolute-stored",
     "The first delta of a device: two embeddings, one id of 16 hex digits, a trace.",

@@ -63,7 +63,7 @@ function answer(bytes: Uint8Array, name: string): string | null {
   } catch (error) {
     if (!(error instanceof OmegaError)) throw error;
     expect(error.reason).toMatch(
-      /^(frame|header|cbor|zstd|codec|delta|release|refusal|pattern|model)\./,
+      /^(frame|header|cbor|zstd|codec|columns|delta|release|refusal|pattern|model)\./,
     );
     reason = error.reason;
   }

@@ -6,12 +6,13 @@
 import { EMPTY_BODY, encodeFrame, type PackedBody } from "../frame.ts";
 import type { Position } from "../header.ts";
 import type { CodecModel } from "./model.ts";
-import type { Release1 } from "./release1.ts";
+import { RELEASE1_FRAME_BYTES_MAX, type Release1 } from "./release1.ts";
 import { partHeader } from "./release1-body.ts";
 import { sharesRows } from "./release1-difference.ts";
 import { contentHash1 } from "./release1-hash.ts";
 import { NO_STEPS, quantiseRelease1 } from "./release1-vectors.ts";
-import { encodeTransition } from "./release1-writer.ts";
+import { cutting } from "./release1-writer.ts";
+import { atOnce, type Slices } from "./slices.ts";
 
 export interface Ladder1 {
   readonly tenant: string;
@@ -38,11 +39,21 @@ export function buildLadder1(
   bases: readonly Release1[],
   model: CodecModel | null,
 ): Ladder1 {
-  const snapshot = encodeTransition(null, release, model);
+  return atOnce(buildingLadder1(tenant, release, bases, model));
+}
+
+/** {@link buildLadder1} in slices. */
+export function* buildingLadder1(
+  tenant: string,
+  release: Release1,
+  bases: readonly Release1[],
+  model: CodecModel | null,
+): Slices<Ladder1> {
+  const snapshot = yield* bodies(null, release, model);
   const deltas = new Map<number, readonly PackedBody[]>();
   for (const base of bases) {
     if (base.version < 1 || base.version >= release.version || !sharesRows(base, release)) continue;
-    const parts = encodeTransition(base, release, model);
+    const parts = yield* bodies(base, release, model);
     if (bytesOf(parts) < bytesOf(snapshot)) deltas.set(base.version, parts);
   }
   return {
@@ -59,6 +70,15 @@ export function buildLadder1(
 export function emptyLadder1(tenant: string, dim: number): Ladder1 {
   const nothing = { version: 0, dim, patterns: [], trends: [] };
   return buildLadder1(tenant, quantiseRelease1(nothing, null, NO_STEPS), [], null);
+}
+
+function* bodies(
+  base: Release1 | null,
+  next: Release1,
+  model: CodecModel | null,
+): Slices<PackedBody[]> {
+  const parts = yield* cutting(base, next, model, RELEASE1_FRAME_BYTES_MAX);
+  return parts.map(({ body }) => body);
 }
 
 function bytesOf(parts: readonly PackedBody[]): number {

@@ -1,84 +1,47 @@
 /**
  * Rate control of a release: the steps at which its layers fill the frames they
- * are meant for, and whether the steps of the release before still do.
- *
- * New steps change every row, so every device has to fetch everything again:
- * steps are kept while the layers fit, and while they leave no more than 15 %
- * of their frames empty. New ones are chosen with a little room to grow.
+ * are meant for, with a little room to grow.
  *
  * Bytes fall nearly in a straight line over the step index, so a few trials
  * along that line find the smallest step that fits (the secant method).
  * @module
  */
+import { assert } from "../../core/index.ts";
+import { PARTS_MAX } from "../header.ts";
 import { compareIds, type Release, type Trend } from "../release.ts";
 import { encodeIndices } from "./block.ts";
 import { roundCount } from "./count-grid.ts";
 import type { CodecModel } from "./model.ts";
 import { packReleaseColumns } from "./release-columns.ts";
-import { type LayerSteps, RELEASE1_FRAME_BYTES_MAX, type Release1 } from "./release1.ts";
+import { type LayerSteps, RELEASE1_FRAME_BYTES_MAX } from "./release1.ts";
 import { partBytesMax } from "./release1-body.ts";
-import { sharesRows } from "./release1-difference.ts";
 import { type Layer, layerPlan, type ReleaseSpace, releaseSpace } from "./release1-space.ts";
-import { coefficientsOf, NO_STEPS, quantiseLayer, quantiseRelease1 } from "./release1-vectors.ts";
-import { TRENDS_SHARE, transitionParts } from "./release1-writer.ts";
+import { coefficientsOf, NO_STEPS, quantiseLayer } from "./release1-vectors.ts";
+import { TRENDS_SHARE } from "./release1-writer.ts";
+import { atOnce, type Slices } from "./slices.ts";
 import { STEP_INDEX_MAX } from "./step.ts";
 
 /** Coefficients for which one frame per layer is enough: 128 patterns of 384. */
 const COEFFICIENTS_PER_FRAME = 128 * 384;
+/** Both layers, and some parts to spare, within what a header can count. */
+const FRAMES_MAX = 120;
 /** Ids and counts may take this much of the coarse layer's frames before there are more of them. */
 const COLUMNS_SHARE = 0.5;
 /** What new steps leave free to grow. */
 const RESERVE = 1 / 64;
-/** What steps in use may leave empty. */
-const WASTE_MAX = 0.15;
 /** Finer is not worth its bytes: 16 and 4 grid steps are cosines of 1 − 5·10^-5 and 1 − 4·10^-6. */
-const STEP_MIN: Readonly<Record<Layer, number>> = { coarse: 128, fine: 64 };
+export const STEP_MIN: Readonly<Record<Layer, number>> = { coarse: 128, fine: 64 };
 /** CBOR around the columns and rows of a part. */
 const PART_OVERHEAD_BYTES = 32;
 /** Bytes that a coefficient loses per step index: the first guess of the line's slope. */
 const SLOPE = 0.6 / 32 / 8;
 
+assert(2 * FRAMES_MAX < PARTS_MAX, "a transition at its largest can be numbered");
+
 interface Counted {
   readonly id: string;
   readonly weight: number;
   readonly devices: number;
-}
-
-/**
- * Rendition 1 of `release` (vectors in the space of `model`): at the steps of `previous` when they
- * still serve, at new ones otherwise.
- */
-export function layRelease1(
-  release: Release,
-  model: CodecModel | null,
-  previous: Release1 | null,
-  frameBytes = RELEASE1_FRAME_BYTES_MAX,
-): Release1 {
-  if (previous !== null && previous.dim === release.dim && previous.patterns.length > 0) {
-    const kept = quantiseRelease1(release, model, previous.steps);
-    if (sharesRows(previous, kept) && stepsServe(kept, model, frameBytes)) return kept;
-  }
-  return quantiseRelease1(release, model, chooseSteps(release, model, frameBytes));
-}
-
-/** Whether the layers of `release` fit the frames they are meant for, without much waste. */
-export function stepsServe(
-  release: Release1,
-  model: CodecModel | null,
-  frameBytes = RELEASE1_FRAME_BYTES_MAX,
-): boolean {
-  const { steps, patterns, trends } = release;
-  const { width } = releaseSpace(release.dim, model);
-  const frames = framesFor(patterns, trends, width, frameBytes);
-  const parts = transitionParts(null, release, model, frameBytes);
-  const coarseParts = 1 + parts.findLastIndex(({ coarse }) => coarse > 0);
-  if (coarseParts > frames || parts.length > 2 * frames) return false;
-  const fine = parts.reduce((sum, { fineBytes }) => sum + fineBytes, 0);
-  const coarse = parts.reduce((sum, { body }) => sum + body.bytes.length, 0) - fine;
-  const bytesMin = (1 - WASTE_MAX) * frames * partBytesMax(frameBytes);
-  const fills = (layer: Layer, bytes: number) =>
-    bytes >= bytesMin || steps[layer] <= STEP_MIN[layer];
-  return fills("coarse", coarse) && fills("fine", fine);
 }
 
 /** New steps for `release`, whose vectors are in the space of `model`. */
@@ -87,6 +50,15 @@ export function chooseSteps(
   model: CodecModel | null,
   frameBytes = RELEASE1_FRAME_BYTES_MAX,
 ): LayerSteps {
+  return atOnce(choosingSteps(release, model, frameBytes));
+}
+
+/** {@link chooseSteps} in slices. */
+export function* choosingSteps(
+  release: Release,
+  model: CodecModel | null,
+  frameBytes = RELEASE1_FRAME_BYTES_MAX,
+): Slices<LayerSteps> {
   if (release.patterns.length === 0) return NO_STEPS;
   const space = releaseSpace(release.dim, model);
   const patterns = [...release.patterns].sort(compareIds);
@@ -98,32 +70,33 @@ export function chooseSteps(
   const vectors = sample.map(({ vector }) => vector);
   const coefficients = coefficientsOf(vectors, space);
   const level = levelOf(coefficients, space);
-  const coarse = smallestStep(coefficients, space, "coarse", room.coarse, (step) => {
+  const coarse = yield* findingStep(coefficients, space, "coarse", room.coarse, (step) => {
     return { coarse: step, fine: step, level };
   });
   const { left } = quantiseLayer(
     coefficients,
     layerPlan(space, { coarse, fine: coarse, level }, "coarse", sample.length),
   );
-  const fine = smallestStep(left, space, "fine", room.fine, (step) => {
+  const fine = yield* findingStep(left, space, "fine", room.fine, (step) => {
     return { coarse, fine: step, level };
   });
   return { coarse, fine, level };
 }
 
 /** Frames that each layer of a release may take. */
-function framesFor(
+export function framesFor(
   patterns: readonly Counted[],
   trends: readonly Trend[],
   width: number,
   frameBytes: number,
 ): number {
   const columns = columnsBytes(patterns, trends);
-  return Math.max(
+  const frames = Math.max(
     Math.ceil((patterns.length * width) / COEFFICIENTS_PER_FRAME),
     Math.ceil(columns / (COLUMNS_SHARE * partBytesMax(frameBytes))),
     1,
   );
+  return Math.min(FRAMES_MAX, frames);
 }
 
 /** Bytes for the rows of either layer, in one frame that all of `patterns` share. */
@@ -164,13 +137,13 @@ function levelOf(coefficients: Float64Array, { spectrum, width }: ReleaseSpace):
 }
 
 /** The smallest step at which the rows of `coefficients` take no more than `room` bytes. */
-function smallestStep(
+function* findingStep(
   coefficients: Float64Array,
   space: ReleaseSpace,
   layer: Layer,
   room: number,
   stepsAt: (step: number) => LayerSteps,
-): number {
+): Slices<number> {
   const bytesAt = (step: number) => {
     const plan = layerPlan(space, stepsAt(step), layer, coefficients.length / space.width);
     return encodeIndices(quantiseLayer(coefficients, plan).indices, plan).length;
@@ -184,6 +157,7 @@ function smallestStep(
   while (fits - tooFine > 1) {
     step = Math.min(fits - 1, Math.max(tooFine + 1, step));
     const bytes = bytesAt(step);
+    yield;
     if (bytes <= room) fits = step;
     else tooFine = step;
     if (last !== null && last.step !== step) {

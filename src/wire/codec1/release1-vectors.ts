@@ -11,9 +11,10 @@ import { fromSpace } from "./klt.ts";
 import type { CodecModel } from "./model.ts";
 import type { LayerSteps, Preview1, PreviewPattern, Release1 } from "./release1.ts";
 import { layerPlan, type ReleaseSpace, releaseSpace } from "./release1-space.ts";
+import { atOnce, type Slices } from "./slices.ts";
 
-/** Rows that are coded together; the buffers of a batch stay small. */
-const BATCH = 64;
+/** Rows quantised in one slice: some 20 ms of 384 coefficients. */
+const BATCH = 32;
 
 /**
  * Rendition 1 of `release`, whose vectors are in the space of `model`: its rows at `steps`, counts on
@@ -24,10 +25,19 @@ export function quantiseRelease1(
   model: CodecModel | null,
   steps: LayerSteps,
 ): Release1 {
+  return atOnce(quantising(release, model, steps));
+}
+
+/** {@link quantiseRelease1} in slices. */
+export function* quantising(
+  release: Release,
+  model: CodecModel | null,
+  steps: LayerSteps,
+): Slices<Release1> {
   const { version, dim } = release;
   const space = releaseSpace(dim, model);
   const patterns = [...release.patterns].sort(compareIds);
-  const rows = quantiseRows(
+  const rows = yield* quantisingRows(
     patterns.map(({ vector }) => vector),
     space,
     steps,
@@ -50,11 +60,11 @@ export function quantiseRelease1(
 /** The steps of a release without patterns. */
 export const NO_STEPS: LayerSteps = { coarse: 0, fine: 0, level: 0 };
 
-function quantiseRows(
+function* quantisingRows(
   vectors: readonly GridVector[],
   space: ReleaseSpace,
   steps: LayerSteps,
-): [Int16Array, Int16Array][] {
+): Slices<[Int16Array, Int16Array][]> {
   const rows: [Int16Array, Int16Array][] = [];
   for (let from = 0; from < vectors.length; from += BATCH) {
     const batch = vectors.slice(from, from + BATCH);
@@ -65,6 +75,7 @@ function quantiseRows(
       const end = at + space.width;
       rows.push([coarse.indices.slice(at, end), fine.indices.slice(at, end)]);
     }
+    yield;
   }
   return rows;
 }

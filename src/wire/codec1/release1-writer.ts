@@ -20,6 +20,7 @@ import { RELEASE1_FRAME_BYTES_MAX, type Release1, type Release1Pattern } from ".
 import { packPart, partBytesMax } from "./release1-body.ts";
 import { differenceOf, sharesRows } from "./release1-difference.ts";
 import { type Layer, layerPlan, type ReleaseSpace, releaseSpace } from "./release1-space.ts";
+import { atOnce, type Slices } from "./slices.ts";
 
 /** What of a part trends may take before the patterns have found their place. */
 export const TRENDS_SHARE = 0.2;
@@ -57,13 +58,25 @@ export function transitionParts(
   model: CodecModel | null,
   frameBytes: number,
 ): TransitionPart[] {
+  return atOnce(cutting(base, next, model, frameBytes));
+}
+
+/** {@link transitionParts} in slices, one part each. */
+export function* cutting(
+  base: Release1 | null,
+  next: Release1,
+  model: CodecModel | null,
+  frameBytes: number,
+): Slices<TransitionPart[]> {
   assert(base === null || sharesRows(base, next), "a difference keeps space, dimension and steps");
   const writer = new TransitionWriter(base, next, model, partBytesMax(frameBytes));
   const parts = [writer.part()];
+  yield;
   while (!writer.done) {
     if (parts.length === PARTS_MAX)
       throw tooLarge(frameBytes, `needs more than ${PARTS_MAX} parts`);
     parts.push(writer.part());
+    yield;
   }
   return parts;
 }
