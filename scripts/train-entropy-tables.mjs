@@ -1,33 +1,46 @@
 /**
  * Learns the tables of codec 1: `npm run build && node scripts/train-entropy-tables.mjs`.
  *
- * For each trellis and class, Gaussian numbers of the class's width are quantised by the product's
- * own search; the magnitudes are counted, the means of the cells measured, and the search repeats
- * with what it learnt, until counts and search agree: entropy-constrained quantisation (Chou,
- * Lookabaugh and Gray, 1989) in the trellis. A class is a quarter of an octave wide, so the width
- * varies by that much. Writes src/wire/codec1/entropy-tables.ts; the same run gives the same file.
+ * Rows of Gaussian numbers are quantised by the product's own search; the magnitudes are counted and
+ * the means of the cells measured by class and quantiser, and the search repeats with what it learnt
+ * until both agree: entropy-constrained quantisation (Chou, Lookabaugh and Gray, 1989) in a trellis.
+ * Half of the rows keep one width, as behind a rotation; half fall from wide to narrow, as behind a
+ * Karhunen–Loève transform: a class must know both neighbourhoods.
+ * Writes src/wire/codec1/entropy-tables.ts; the same run gives the same file.
  * @module
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "./prepare.mjs";
 
-const BUILT = process.env.BUILT ?? join(ROOT, "dist");
-const codec1 = (file) => import(join(BUILT, "src/wire/codec1", file));
+const codec1 = (file) => import(join(ROOT, "dist/src/wire/codec1", file));
 const entropy = await codec1("entropy.js");
 const { TRELLISES, levelOf } = await codec1("trellis.js");
 const { TrellisSearch } = await codec1("viterbi.js");
-const { seededRandom } = await import(join(BUILT, "src/core/random.js"));
+const { seededRandom } = await import(join(ROOT, "dist/src/core/random.js"));
 const { SYMBOLS, ESCAPE, ROWS, ROW_SHIFTS, CLASSES, SHIFT_UNIT } = entropy;
 
 const SEED = 20261125;
-const ROUNDS = 8;
+const ROUNDS = 60;
 const DIM = 384;
-const VECTORS = Number(process.env.VECTORS ?? 400);
-const LAMBDAS = { 8: Number(process.env.K8 ?? 0.5), 64: Number(process.env.K64 ?? 0.5) };
+const VECTORS = 6000;
+/** The price of a bit, as in block.ts. */
+const LAMBDAS = { 8: 0.5, 64: 0.5 };
 const SHARES = 2 ** 15;
-/** Pseudo-counts: what was never seen can still be written. */
-const PRIOR = 0.3;
+/** As in contexts.ts. */
+const LEVEL_MAX = 30;
+/** What a row was thought to be before counts for this many numbers. */
+const PRIOR = 3;
+/** How far below the lowest class the trained rows reach, in octaves: most of a real tail is there. */
+const BELOW = 1.5;
+/** What a class sees of its neighbours: without it each settles on habits of its own. */
+const SMOOTHING = 0.4;
+/** The first class that does: below, the habit changes from class to class for good. */
+const SMOOTH_FROM = 8;
+/** A search that pays for bits prefers the lower level; cells begin this much later, in steps. */
+const RELUCTANCE = 0.3;
+/** Classes this wide, in steps, start with a quantiser 1 that hardly uses its 0. */
+const WITHOUT_ZERO_FROM = 0.81;
 
 /** Standard normal numbers (Box and Muller). */
 function gaussian(random) {
@@ -55,73 +68,103 @@ function sharesOf(weights) {
   return shares;
 }
 
+/** The shares of a row before anything was seen, for numbers of this width in steps. */
 function firstGuess(width, q) {
   const weights = [];
   for (let magnitude = 0; magnitude < SYMBOLS; magnitude += 1) {
-    const level = levelOf(q, magnitude);
-    const low = magnitude === 0 ? 0 : (level + levelOf(q, magnitude - 1)) / 2;
-    const high = magnitude === ESCAPE ? Infinity : (level + levelOf(q, magnitude + 1)) / 2;
+    const from = (upper) => (levelOf(q, upper) + levelOf(q, upper - 1)) / 2 + RELUCTANCE;
+    const low = magnitude === 0 ? 0 : from(magnitude);
+    const high = magnitude === ESCAPE ? Infinity : from(magnitude + 1);
     weights.push(tail(low / width) - (high === Infinity ? 0 : tail(high / width)));
   }
+  // Both ways to use quantiser 1, with its 0 and without, reinforce themselves in training. Without
+  // is better wherever an index takes more than half a bit.
+  if (q === 1 && width > WITHOUT_ZERO_FROM) weights[0] *= 0.01;
   return sharesOf(weights);
 }
 
-function trainClass(states, index, sample) {
-  const octave = (entropy.CLASS_LOWEST + index * entropy.CLASS_WIDTH) / 32;
-  const rows = new Uint8Array(DIM);
-  const indices = new Int16Array(DIM);
-  const values = new Float64Array(DIM);
-  let shares = [firstGuess(2 ** octave, 0), firstGuess(2 ** octave, 1)];
-  let shifts = [
-    [0, 0, 0, 0],
-    [0, 0, 0, 0],
-  ];
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const search = new TrellisSearch(states, modelOf(shares, shifts));
-    search.price(LAMBDAS[states]);
-    const counts = [new Float64Array(SYMBOLS), new Float64Array(SYMBOLS)];
-    const excess = [new Float64Array(4), new Float64Array(4)];
-    const seen = [new Float64Array(4), new Float64Array(4)];
-    for (let vector = 0; vector < VECTORS; vector += 1) {
-      for (let at = 0; at < DIM; at += 1) {
-        const { normal, jitter } = sample;
-        values[at] = normal[vector * DIM + at] * 2 ** (octave + jitter[vector * DIM + at]);
-      }
-      search.run(values, rows, indices);
-      let state = 0;
-      for (let at = 0; at < DIM; at += 1) {
-        const q = state & 1;
-        const magnitude = Math.abs(indices[at]);
-        counts[q][Math.min(magnitude, ESCAPE)] += 1;
-        const place = Math.min(magnitude, 3);
-        excess[q][place] += levelOf(q, magnitude) - values[at] * Math.sign(indices[at]);
-        seen[q][place] += 1;
-        state = TRELLISES[states].next[2 * state + (magnitude & 1)];
-      }
+/** Rows to learn from: numbers in steps, and the row of each under quantiser 0. */
+function drawVectors(random) {
+  const normal = gaussian(random);
+  const highest = (entropy.CLASS_LOWEST + (CLASSES - 0.5) * entropy.CLASS_WIDTH) / 32;
+  const lowest = entropy.CLASS_LOWEST / 32 - BELOW;
+  return Array.from({ length: VECTORS }, (_, vector) => {
+    const ends = [0, 1].map(() => lowest + (highest - lowest) * random.next());
+    const high = Math.max(...ends);
+    const low = vector % 2 === 0 ? high : Math.min(...ends);
+    const values = new Float64Array(DIM);
+    const rows = new Uint8Array(DIM);
+    for (let at = 0; at < DIM; at += 1) {
+      const octave = high + ((low - high) * at) / DIM;
+      values[at] = normal() * 2 ** octave;
+      rows[at] = entropy.rowOf(Math.round(32 * octave), 0);
     }
-    shares = counts.map((row) =>
-      sharesOf(Array.from(row, (count, symbol) => count + PRIOR * 2 ** -symbol)),
-    );
-    shifts = excess.map((row, q) =>
-      Array.from(row, (sum, place) =>
-        place === 0 ? 0 : Math.round((sum / (seen[q][place] + 5)) * SHIFT_UNIT),
-      ),
-    );
-  }
-  return { shares, shifts };
+    return { values, rows };
+  });
 }
 
-/** A model in which every row is one of these two. */
-function modelOf(shares, shifts) {
-  const all = [];
-  const moved = new Int16Array(ROWS * ROW_SHIFTS);
-  for (let row = 0; row < ROWS; row += 1) {
-    all.push(...shares[row & 1]);
-    moved.set(shifts[row & 1], row * ROW_SHIFTS);
+/** One round: what the search makes of the vectors, by row. */
+function survey(states, model, vectors) {
+  const search = new TrellisSearch(states, model);
+  search.price(LAMBDAS[states]);
+  const counts = new Float64Array(ROWS * SYMBOLS);
+  const excess = new Float64Array(ROWS * ROW_SHIFTS);
+  const seen = new Float64Array(ROWS * ROW_SHIFTS);
+  const levels = new Float64Array(CLASSES);
+  const visits = new Float64Array(CLASSES);
+  const indices = new Int16Array(DIM);
+  for (const { values, rows } of vectors) {
+    search.run(values, rows, indices);
+    let state = 0;
+    for (let at = 0; at < DIM; at += 1) {
+      const q = state & 1;
+      const magnitude = Math.abs(indices[at]);
+      const row = rows[at] + q;
+      counts[row * SYMBOLS + Math.min(magnitude, ESCAPE)] += 1;
+      const place = row * ROW_SHIFTS + Math.min(magnitude, ROW_SHIFTS - 1);
+      const off = levelOf(q, magnitude) - values[at] * Math.sign(indices[at]);
+      if (magnitude > 0) excess[place] += off;
+      seen[place] += 1;
+      levels[row >> 1] += Math.min(LEVEL_MAX, levelOf(q, magnitude));
+      visits[row >> 1] += 1;
+      state = TRELLISES[states].next[2 * state + (magnitude & 1)];
+    }
   }
-  return entropy.entropyModel(all, moved);
+  return { counts, excess, seen, means: levels.map((sum, index) => sum / visits[index]) };
 }
 
+/** Adds to each row of `width` numbers a part of the rows of both neighbouring classes. */
+function smooth(numbers, width) {
+  return numbers.map((number, at) => {
+    const index = Math.floor(at / (2 * width));
+    const below = index > SMOOTH_FROM ? numbers[at - 2 * width] : number;
+    const above = index >= SMOOTH_FROM && index < CLASSES - 1 ? numbers[at + 2 * width] : number;
+    return number + SMOOTHING * (below + above);
+  });
+}
+
+/** What to believe after a round. */
+function learn(guesses, found) {
+  const counts = smooth(found.counts, SYMBOLS);
+  const excess = smooth(found.excess, ROW_SHIFTS);
+  const seen = smooth(found.seen, ROW_SHIFTS);
+  const shares = guesses.map((guess, row) =>
+    sharesOf(
+      guess.map((share, symbol) => counts[row * SYMBOLS + symbol] + (PRIOR * share) / SHARES),
+    ),
+  );
+  const shifts = Int16Array.from(excess, (sum, place) =>
+    Math.round((sum / (seen[place] + PRIOR)) * SHIFT_UNIT),
+  );
+  let highest = 0;
+  const rising = Uint16Array.from(found.means, (mean) => {
+    highest = Math.max(highest, Math.round(mean * 1024));
+    return highest;
+  });
+  return { shares, shifts, means: rising };
+}
+
+/** Numbers ≥ 0 as text, the way entropy.ts reads it. */
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 function pack(numbers) {
@@ -138,17 +181,23 @@ function pack(numbers) {
 }
 
 function train(states) {
-  const random = seededRandom(SEED);
-  const next = gaussian(random);
-  const normal = Float64Array.from({ length: VECTORS * DIM }, next);
-  const width = entropy.CLASS_WIDTH / 32;
-  const jitter = Float64Array.from(normal, () => (random.next() - 0.5) * width);
-  const numbers = [];
-  for (let index = 0; index < CLASSES; index += 1) {
-    const { shares, shifts } = trainClass(states, index, { normal, jitter });
-    for (let q = 0; q < 2; q += 1) {
-      for (const share of shares[q].slice(1)) numbers.push(share / 2);
-      for (const shift of shifts[q].slice(1)) numbers.push(shift < 0 ? -2 * shift - 1 : 2 * shift);
+  const vectors = drawVectors(seededRandom(SEED));
+  const guesses = Array.from({ length: ROWS }, (_, row) => {
+    const octave = (entropy.CLASS_LOWEST + (row >> 1) * entropy.CLASS_WIDTH) / 32;
+    return firstGuess(2 ** octave, row & 1);
+  });
+  let shares = guesses;
+  let shifts = new Int16Array(ROWS * ROW_SHIFTS);
+  let means = new Uint16Array(CLASSES);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const found = survey(states, entropy.entropyModel(shares.flat(), shifts, means), vectors);
+    ({ shares, shifts, means } = learn(guesses, found));
+  }
+  const numbers = Array.from(means, (mean, index) => mean - (index === 0 ? 0 : means[index - 1]));
+  for (let row = 0; row < ROWS; row += 1) {
+    for (const share of shares[row].slice(1)) numbers.push(share / 2);
+    for (const shift of shifts.subarray(row * ROW_SHIFTS + 1, (row + 1) * ROW_SHIFTS)) {
+      numbers.push(shift < 0 ? -2 * shift - 1 : 2 * shift);
     }
   }
   return pack(numbers);
@@ -156,7 +205,7 @@ function train(states) {
 
 const lines = (text) => (text.match(/.{1,92}/g) ?? []).map((line) => `    "${line}"`).join(" +\n");
 writeFileSync(
-  process.env.OUT ?? join(ROOT, "src/wire/codec1/entropy-tables.ts"),
+  join(ROOT, "src/wire/codec1/entropy-tables.ts"),
   `/**
  * The learnt tables of codec 1, written by scripts/train-entropy-tables.mjs; entropy.ts unpacks them.
  * Part of the codec: a change here is another codec.

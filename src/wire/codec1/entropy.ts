@@ -1,7 +1,7 @@
 /**
  * The entropy model: how likely each magnitude is, and which value it stands for.
  *
- * A coefficient's **class** is the ratio of its standard deviation to the step, in quarter octaves:
+ * A coefficient's **class** is the ratio of its standard deviation to the step, in 1/8 octaves:
  * integers in, integers out. A **row** is a class under one of the two quantisers, 2 · class + q. It
  * gives each magnitude 0…14 and the escape (15 and more) a share of 2^15. The share of a nonzero
  * magnitude is even, and its lower half means plus: a sign costs its one bit and no step of its own.
@@ -21,9 +21,11 @@ import type { StateCount } from "./trellis.ts";
 export const SYMBOLS = 16;
 export const ESCAPE = SYMBOLS - 1;
 /** The width of a class and the ratio in the middle of class 0, in 1/32 octaves. */
-export const CLASS_WIDTH = 8;
-export const CLASS_LOWEST = -160;
-export const CLASSES = 41;
+export const CLASS_WIDTH = 4;
+export const CLASS_LOWEST = -32;
+export const CLASSES = 49;
+/** The ratio in the middle of the last class. */
+export const WIDEST = CLASS_LOWEST + (CLASSES - 1) * CLASS_WIDTH;
 export const ROWS = 2 * CLASSES;
 /** Starts of one row: one per symbol, and the end. */
 export const ROW_STARTS = SYMBOLS + 1;
@@ -40,31 +42,42 @@ export interface EntropyModel {
   readonly starts: Uint16Array;
   /** `shifts[row * ROW_SHIFTS + min(magnitude, 3)]`. */
   readonly shifts: Int16Array;
+  /** The mean level of each class in 1/1024, where a level counts for at most 30; never falling. */
+  readonly means: Uint16Array;
   /** `bits[row * SYMBOLS + symbol]`, the sign included: for the encoder alone. */
   readonly bits: Float64Array;
+  /** The bits that a coefficient of a class takes on average: for the encoder alone. */
+  readonly rates: Float64Array;
 }
 
-/** From the shares of every row, one after the other, and the shifts. */
-export function entropyModel(shares: ArrayLike<number>, shifts: Int16Array): EntropyModel {
+/** From the shares of every row, one after the other, the shifts and the mean levels. */
+export function entropyModel(
+  shares: ArrayLike<number>,
+  shifts: Int16Array,
+  means: Uint16Array,
+): EntropyModel {
   const starts = new Uint16Array(ROWS * ROW_STARTS);
   const bits = new Float64Array(ROWS * SYMBOLS);
+  const rates = new Float64Array(CLASSES);
   for (let row = 0; row < ROWS; row += 1) {
     let start = 0;
     for (let symbol = 0; symbol < SYMBOLS; symbol += 1) {
       const share = shares[row * SYMBOLS + symbol] as number;
       assert(share > 0 && (symbol === 0 || share % 2 === 0), "every symbol has a share to halve");
-      bits[row * SYMBOLS + symbol] = SHARE_BITS - Math.log2(share) + (symbol === 0 ? 0 : 1);
+      const bitsOfSymbol = SHARE_BITS - Math.log2(share) + (symbol === 0 ? 0 : 1);
+      bits[row * SYMBOLS + symbol] = bitsOfSymbol;
+      rates[row >> 1] = (rates[row >> 1] as number) + (bitsOfSymbol * share) / (2 * SHARES);
       start += share;
       starts[row * ROW_STARTS + symbol + 1] = start;
     }
     assert(start === SHARES, "the shares of a row add up");
   }
-  return { starts, shifts, bits };
+  return { starts, shifts, means, bits, rates };
 }
 
 /** The row of a coefficient under quantiser 0: twice its class. Both in 1/32 octaves of grid steps. */
 export function rowOf(spectrum: number, step: number): number {
-  const place = (spectrum - step - CLASS_LOWEST + (CLASS_WIDTH >> 1)) >> 3;
+  const place = (spectrum - step - CLASS_LOWEST + (CLASS_WIDTH >> 1)) >> 2;
   return 2 * Math.min(CLASSES - 1, Math.max(0, place));
 }
 
@@ -88,7 +101,8 @@ export function entropyModelOf(states: StateCount): EntropyModel {
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /**
- * Row by row: the shares of magnitudes 1…15, halved, then the shifts of 1, 2 and ≥ 3, zigzagged.
+ * Class by class its mean level, less that of the class before; then row by row the shares of
+ * magnitudes 1…15, halved, and the shifts of 1, 2 and ≥ 3, zigzagged.
  * Each number is one or more characters of five bits, the low ones first; 32 says "more follow".
  */
 function unpack(packed: string): EntropyModel {
@@ -102,6 +116,10 @@ function unpack(packed: string): EntropyModel {
       if (digit < 32) return value;
     }
   };
+  const means = new Uint16Array(CLASSES);
+  for (let index = 0; index < CLASSES; index += 1) {
+    means[index] = next() + (index === 0 ? 0 : (means[index - 1] as number));
+  }
   const shares = new Uint16Array(ROWS * SYMBOLS);
   const shifts = new Int16Array(ROWS * ROW_SHIFTS);
   for (let row = 0; row < ROWS; row += 1) {
@@ -118,5 +136,5 @@ function unpack(packed: string): EntropyModel {
     }
   }
   assert(at === packed.length, "the tables are read to their end");
-  return entropyModel(shares, shifts);
+  return entropyModel(shares, shifts, means);
 }

@@ -22,7 +22,8 @@ export const SHARE_BITS = 15;
 export const SHARES = 1 << SHARE_BITS;
 const STATE_MIN = 1 << 23;
 const STATE_END = 2 ** 31;
-const STATE_BYTES = 4;
+/** The stream of no symbols at all; every other one adds its bits, and rounds up. */
+export const STATE_BYTES = 4;
 
 assert(STATE_MIN % SHARES === 0, "decoding undoes encoding");
 assert(STATE_MIN * 2 ** 8 === STATE_END, "one byte leads from too small to too large");

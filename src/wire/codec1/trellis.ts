@@ -23,6 +23,11 @@ export interface Trellis {
   /** The state before `state`, by the parity of the index that led here; both use one quantiser. */
   readonly previousEven: Uint8Array;
   readonly previousOdd: Uint8Array;
+  /**
+   * Two states and the two that follow both, four numbers each: an even index leads from the first
+   * to the third and from the second to the fourth, an odd one crosses. Quantiser 0 comes first.
+   */
+  readonly butterflies: Uint8Array;
 }
 
 const POLYNOMIALS = { 8: [0o13, 0o04], 64: [0o103, 0o024] } as const;
@@ -40,7 +45,14 @@ function build(states: StateCount): Trellis {
     previousEven[even] = state;
     previousOdd[odd] = state;
   }
-  return { states, next, previousEven, previousOdd };
+  const flies: number[] = [];
+  for (let after = 0; after < states; after += 1) {
+    const crossed = after ^ (input >> 1);
+    if (after > crossed) continue;
+    flies.push(previousEven[after] as number, previousOdd[after] as number, after, crossed);
+  }
+  const butterflies = Uint8Array.from(flies);
+  return { states, next, previousEven, previousOdd, butterflies };
 }
 
 export const TRELLISES: Readonly<Record<StateCount, Trellis>> = { 8: build(8), 64: build(64) };

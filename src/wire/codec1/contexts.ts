@@ -1,0 +1,124 @@
+/**
+ * Contexts: which row of the entropy model a coefficient takes, known to both sides before its index.
+ *
+ * - **Known spread**: of a vector of the kind that the spectrum describes, spectrum and step give the
+ *   class of each coefficient.
+ * - **Followed spread**: nobody knows beforehand how large a difference is, nor how far down the
+ *   spectrum it reaches. There the class follows what came before in the same vector: a running mean
+ *   of the levels says how wide the next one is likely to be (backward adaptation, as in LOCO-I,
+ *   Weinberger, Seroussi and Sapiro, 2000). Nothing is transmitted for it. The spectrum remains an
+ *   upper bound.
+ *
+ *     mean ← mean + (min(level, 30) · 2^16 − mean) >> pace      pace 3, 4, 5, 6 as the vector goes on
+ *
+ * - **One spread**: all coefficients of a rotated vector are alike, so one class serves them all: the
+ *   one whose own mean level is nearest to that of the whole vector. The coder sends it ahead.
+ *
+ * In each case the rows follow from spectrum, step and the vector's own indices, and from nothing
+ * else in the block: a vector's indices mean the same wherever they stand. Integers only.
+ * @module
+ */
+import { CLASSES, type EntropyModel, rowOf } from "./entropy.ts";
+import { levelOf, type Trellis } from "./trellis.ts";
+
+export interface Contexts {
+  /** Per coefficient: the row (under quantiser 0) that the mean may not exceed. */
+  readonly ceilings: Uint8Array;
+  /** The row by `mean >> MEAN_LOOKUP_SHIFT`; always the widest where nothing is followed. */
+  readonly byMean: Uint8Array;
+  /** Per coefficient: how slowly the mean moves. */
+  readonly paces: Uint8Array;
+}
+
+const MEAN_BITS = 16;
+/** The mean before the first coefficient: about what a budget for real use leads to. */
+export const MEAN_FIRST = 5 << (MEAN_BITS - 2);
+/** A level counts for no more than this, so that one outlier is soon forgotten. */
+const LEVEL_MAX = 30;
+const MEAN_LOOKUP_SHIFT = 8;
+const MEANS = ((LEVEL_MAX << MEAN_BITS) >> MEAN_LOOKUP_SHIFT) + 1;
+const ROW_WIDEST = 2 * (CLASSES - 1);
+const ALWAYS_WIDEST = new Uint8Array(MEANS).fill(ROW_WIDEST);
+/** A followed class stays where an index other than 0 is not too dear: the way back up. */
+const ROW_FOLLOWED_MIN = 10;
+const PACE_MIN = 3;
+const PACE_MAX = 6;
+
+/** The row of coefficient `at` under quantiser 0. */
+export function rowAt({ ceilings, byMean }: Contexts, at: number, mean: number): number {
+  return Math.min(ceilings[at] as number, byMean[mean >> MEAN_LOOKUP_SHIFT] as number);
+}
+
+/** The mean after a coefficient of this level, ≥ 0. */
+export function meanAfter(mean: number, level: number, pace: number): number {
+  return mean + ((Math.min(level, LEVEL_MAX) * (1 << MEAN_BITS) - mean) >> pace);
+}
+
+export function knownContexts(spectrum: Int16Array, step: number): Contexts {
+  const ceilings = new Uint8Array(spectrum.length);
+  for (let at = 0; at < ceilings.length; at += 1) {
+    ceilings[at] = rowOf(spectrum[at] as number, step);
+  }
+  return { ceilings, byMean: ALWAYS_WIDEST, paces: new Uint8Array(ceilings.length) };
+}
+
+export function followedContexts({ ceilings }: Contexts, model: EntropyModel): Contexts {
+  const paces = new Uint8Array(ceilings.length);
+  for (let at = 0; at < paces.length; at += 1) {
+    // While fewer than 2^pace coefficients were seen, the mean is about that of what was seen.
+    paces[at] = Math.min(PACE_MAX, Math.max(PACE_MIN, 32 - Math.clz32(at)));
+  }
+  return { ceilings, byMean: tablesOf(model).followed, paces };
+}
+
+/** One row for all coefficients. */
+export function levelContexts(dim: number, row: number): Contexts {
+  const ceilings = new Uint8Array(dim).fill(row);
+  return { ceilings, byMean: ALWAYS_WIDEST, paces: new Uint8Array(dim) };
+}
+
+/** The row that serves all coefficients of a vector with these indices. */
+export function rowOfIndices(indices: Int16Array, { next }: Trellis, model: EntropyModel): number {
+  let sum = 0;
+  let state = 0;
+  for (let at = 0; at < indices.length; at += 1) {
+    const index = indices[at] as number;
+    sum += Math.min(LEVEL_MAX, levelOf(state & 1, Math.abs(index)));
+    state = next[2 * state + (index & 1)] as number;
+  }
+  const mean = Math.floor((sum * (1 << MEAN_BITS)) / indices.length);
+  return tablesOf(model).byMean[mean >> MEAN_LOOKUP_SHIFT] as number;
+}
+
+interface MeanTables {
+  /** The row whose own mean level is nearest, by `mean >> MEAN_LOOKUP_SHIFT`. */
+  readonly byMean: Uint8Array;
+  /** The same, but not below {@link ROW_FOLLOWED_MIN}. */
+  readonly followed: Uint8Array;
+}
+
+const tables = new WeakMap<EntropyModel, MeanTables>();
+
+function tablesOf(model: EntropyModel): MeanTables {
+  let found = tables.get(model);
+  if (found === undefined) {
+    const byMean = rowsByMean(model);
+    found = { byMean, followed: byMean.map((row) => Math.max(ROW_FOLLOWED_MIN, row)) };
+    tables.set(model, found);
+  }
+  return found;
+}
+
+function rowsByMean({ means }: EntropyModel): Uint8Array {
+  const rows = new Uint8Array(MEANS);
+  let index = 0;
+  for (let at = 0; at < MEANS; at += 1) {
+    // Means of the model have ten fractional bits.
+    const twice = (at * 2) << (MEAN_LOOKUP_SHIFT - (MEAN_BITS - 10));
+    while (index < CLASSES - 1 && twice > (means[index] as number) + (means[index + 1] as number)) {
+      index += 1;
+    }
+    rows[at] = 2 * index;
+  }
+  return rows;
+}
