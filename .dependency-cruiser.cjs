@@ -10,7 +10,7 @@ const HOUSE = {
   },
   "src/aggregate": {
     rooms: ["src/core", "src/wire", "src/observe", "src/queue", "src/store"],
-    npm: [],
+    npm: ["ml-matrix"],
   },
   gateway: {
     rooms: ["src/core", "src/wire", "src/observe", "src/queue"],

@@ -8,6 +8,18 @@ export {
 export { CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, walkCbor } from "./cbor-walk.ts";
 export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
+export { fromSpace, toSpace } from "./codec1/klt.ts";
+export {
+  type CodecModel,
+  type CodecModels,
+  decodeModel,
+  encodeModel,
+  MODEL_BYTES_MAX,
+  MODEL_DIMENSION_MAX,
+  MODEL_VERSION_MAX,
+  prepareModel,
+  SPECTRUM_MAX,
+} from "./codec1/model.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
 export type {

@@ -13,7 +13,10 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** What the thread and the child processes of these tests load. */
-const ROOMS = ["src/core", "src/queue", "src/store", "src/store/embedded"];
+const ROOMS = [
+  ...["src/core", "src/queue", "src/store", "src/store/embedded"],
+  ...["src/wire", "src/wire/codec1", "src/aggregate"],
+];
 
 function isCurrent(): boolean {
   return ROOMS.every((room) =>

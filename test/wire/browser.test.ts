@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
 const WIRE = new URL("../../src/wire/", import.meta.url);
-const files = readdirSync(WIRE).filter((file) => file.endsWith(".ts"));
+const files = readdirSync(WIRE, { recursive: true, encoding: "utf8" }).filter((file) =>
+  file.endsWith(".ts"),
+);
 
 /** Source without comments, so that a comment may name what the code must not. */
 function codeOf(file: string): string {
