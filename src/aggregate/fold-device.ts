@@ -9,7 +9,9 @@
  * An item that refers to a register (difference, kept) needs exactly the one
  * written at `referenceSeq` of its own epoch (P6). Until that seq arrived the
  * delta can wait for it; once it was consumed and the register is still not
- * there, it never will be.
+ * there, it never will be. A difference must also be in the register's own
+ * space; a kept vector stays in whatever space it is. Lengths and zeros are the
+ * same in every space, because a space is a rotation.
  * @module
  */
 import { assert, limits } from "../core/index.ts";
@@ -33,7 +35,11 @@ export type Judgement =
   | { readonly verdict: "defer"; readonly referenceSeq: number };
 
 type Refusal = Extract<Judgement, { readonly verdict: "refuse" }>;
-type Vector = { readonly verdict: "vector"; readonly vector: GridVector } | Refusal;
+interface Vector {
+  readonly verdict: "vector";
+  readonly space: number;
+  readonly vector: GridVector;
+}
 
 /**
  * Judges `read` against a device whose consumed positions are `epochs` (without this one) and
@@ -66,9 +72,9 @@ export function judge(
     if (fault !== null) return refuse(fault, upsert.id);
     const before = registers(upsert.id);
     if (before !== null && !isLater(position, before)) continue;
-    const found = vectorOf(upsert, before, position, context.dim);
+    const found = vectorOf(upsert, before, read, context.dim);
     if (found.verdict === "refuse") return found;
-    writes.set(upsert.id, registerOf(upsert, position, context.bucket, found.vector));
+    writes.set(upsert.id, registerOf(upsert, position, context.bucket, found));
   }
   for (const id of delta.removals) {
     if (named.has(id)) return refuse("delta.duplicate-id", id);
@@ -127,9 +133,9 @@ function faultOf(upsert: DecodedUpsert): string | null {
 function vectorOf(
   upsert: DecodedUpsert,
   before: Register | null,
-  position: Position,
+  { position, delta: { space } }: ReadDelta,
   dim: number,
-): Vector {
+): Vector | Refusal {
   let reference: GridVector | null = null;
   if (upsert.mode !== "absolute") {
     const { referenceSeq } = upsert;
@@ -141,7 +147,12 @@ function vectorOf(
       return refuse("reference.missing", `${upsert.id} at seq ${referenceSeq}`);
     }
     reference = before.vector;
-    if (upsert.mode === "kept") return { verdict: "vector", vector: reference };
+    if (upsert.mode === "kept") {
+      return { verdict: "vector", space: before.space, vector: reference };
+    }
+    if (before.space !== space) {
+      return refuse("reference.space", `${upsert.id} is in space ${before.space}, not ${space}`);
+    }
   }
   const { residual } = upsert;
   assert(residual !== null, "only a kept embedding travels without a residual");
@@ -150,14 +161,14 @@ function vectorOf(
   const vector = reconstruct(reference, residual);
   if (vector.every((component) => component === 0)) return refuse("pattern.zero", upsert.id);
   if (!normWithin(vector)) return refuse("pattern.norm", upsert.id);
-  return { verdict: "vector", vector };
+  return { verdict: "vector", space, vector };
 }
 
 function registerOf(
   upsert: DecodedUpsert,
   position: Position,
   bucket: number,
-  vector: GridVector,
+  { space, vector }: Vector,
 ): LiveRegister {
   return {
     kind: "live",
@@ -167,6 +178,7 @@ function registerOf(
     successPermille: Math.round(upsert.success * SUCCESS_PERMILLE_MAX),
     samples: upsert.samples,
     updatedAtS: upsert.updatedAtS,
+    space,
     vector,
   };
 }

@@ -46,11 +46,18 @@ export interface ShardSums {
   readonly tenants: Map<string, Map<string, Buckets>>;
   /** How many rows each bucket has, to know when one can be dropped. */
   readonly rowsByBucket: Map<number, number>;
+  /** By tenant: in how many rows each space has a part, to know how large a row may be. */
+  readonly rowsBySpace: Map<string, Map<number, number>>;
+}
+
+/** The sums of a shard that has none. */
+export function noSums(): ShardSums {
+  return { tenants: new Map(), rowsByBucket: new Map(), rowsBySpace: new Map() };
 }
 
 /** Builds the sums from stored rows. Throws `SerializationError("record.sums")`. */
 export function sumsFromRows(rows: readonly StoredSumRow[]): ShardSums {
-  const sums: ShardSums = { tenants: new Map(), rowsByBucket: new Map() };
+  const sums = noSums();
   const changes = rows.map(({ tenant, pattern, bucket, blob }) => {
     assert(blob !== null, "a loaded row has its sums");
     return { tenant, pattern, bucket, sums: decodeSums(blob) };
@@ -64,17 +71,36 @@ export function applyChanges(base: ShardSums, changes: readonly SumChange[]): vo
   for (const { tenant, pattern, bucket, sums } of changes) {
     const patterns = base.tenants.get(tenant) ?? new Map<string, Buckets>();
     const buckets: Buckets = patterns.get(pattern) ?? new Map();
-    const before = buckets.has(bucket) ? 1 : 0;
+    const before = buckets.get(bucket) ?? null;
     if (sums === null) buckets.delete(bucket);
     else buckets.set(bucket, sums);
-    const rows = (base.rowsByBucket.get(bucket) ?? 0) + (sums === null ? 0 : 1) - before;
-    if (rows === 0) base.rowsByBucket.delete(bucket);
-    else base.rowsByBucket.set(bucket, rows);
+    count(base.rowsByBucket, bucket, (sums === null ? 0 : 1) - (before === null ? 0 : 1));
+    countSpaces(base, tenant, before, sums);
     if (buckets.size === 0) patterns.delete(pattern);
     else patterns.set(pattern, buckets);
     if (patterns.size === 0) base.tenants.delete(tenant);
     else base.tenants.set(tenant, patterns);
   }
+}
+
+function countSpaces(
+  base: ShardSums,
+  tenant: string,
+  before: PatternSums | null,
+  after: PatternSums | null,
+): void {
+  const spaces = base.rowsBySpace.get(tenant) ?? new Map<number, number>();
+  for (const space of before?.parts.keys() ?? []) count(spaces, space, -1);
+  for (const space of after?.parts.keys() ?? []) count(spaces, space, 1);
+  if (spaces.size === 0) base.rowsBySpace.delete(tenant);
+  else base.rowsBySpace.set(tenant, spaces);
+}
+
+/** A count of 0 is no entry. */
+function count(counts: Map<number, number>, key: number, by: number): void {
+  const next = (counts.get(key) ?? 0) + by;
+  if (next === 0) counts.delete(key);
+  else counts.set(key, next);
 }
 
 /** The rows of `changes` as the store takes them. */

@@ -10,6 +10,7 @@ import type { Clock } from "../core/index.ts";
 import { CommitBudget } from "./commit-budget.ts";
 import type { FoldPolicy } from "./fold-policy.ts";
 import type { FoldEntry, Outcome } from "./fold-state.ts";
+import type { ShardSums } from "./merge.ts";
 
 interface Job {
   open: number;
@@ -72,8 +73,8 @@ export class OpenJobs {
     });
   }
 
-  /** Those who wait first, then as many as one commit holds. */
-  take(): JobItem[] {
+  /** Those who wait first, then as many as one commit on top of `sums` holds. */
+  take(sums: ShardSums): JobItem[] {
     const { commitEntriesMax, deferredMax } = this.#limits;
     const nowMs = this.#clock.monotonicMs();
     const surplus = this.#waiting.length - deferredMax;
@@ -82,7 +83,7 @@ export class OpenJobs {
       return { ...item, entry: { ...item.entry, final: over || index < surplus } };
     });
     const candidates = [...waiting, ...this.#pending];
-    const budget = new CommitBudget(this.#policy, commitEntriesMax + waiting.length);
+    const budget = new CommitBudget(this.#policy, commitEntriesMax + waiting.length, sums);
     let count = 0;
     for (const { entry } of candidates) {
       if (!budget.take(entry)) break;

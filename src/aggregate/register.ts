@@ -2,7 +2,7 @@
  * Registers: what the server holds of one pattern of one device.
  *
  *   offset  bytes  field (little-endian)
- *   0       1      format, 1
+ *   0       1      format, 2
  *   1       1      kind: 0 live, 1 tombstone
  *   2       8      epoch, float64 holding an integer
  *   10      8      seq, float64 holding an integer
@@ -11,12 +11,13 @@
  *   34      4      samples, uint32; 0 in a tombstone
  *   38      2      weight, uint16, 1–1023; 0 in a tombstone
  *   40      2      success, uint16 permille; 0 in a tombstone
- *   42      2·dim  vector, int16 grid steps; nothing in a tombstone
+ *   42      2      space, uint16: the codec model whose coordinates these are; 0 the pattern's own
+ *   44      2·dim  vector, int16 grid steps; nothing in a tombstone
  *
  * The higher (epoch, seq) wins (ARCHITECTURE.md, "Merging"). A removal is a tombstone that
  * keeps its position, so that a late, older upsert does not bring the pattern
  * back. The vector is also what the device's next difference is coded against
- * (P6), so it is kept exactly.
+ * (P6), so it is kept exactly, in the space it came in: turning it would round.
  * @module
  */
 import { assert, limits, SerializationError } from "../core/index.ts";
@@ -37,6 +38,8 @@ export interface LiveRegister extends Written {
   readonly samples: number;
   /** Seconds since 1970, as the device said. */
   readonly updatedAtS: number;
+  /** 0: the pattern's own coordinates; else the version of the codec model that turned them. */
+  readonly space: number;
   /** Grid steps; never changed in place. */
   readonly vector: GridVector;
 }
@@ -47,12 +50,14 @@ interface Tombstone extends Written {
 
 export type Register = LiveRegister | Tombstone;
 
-const FORMAT = 1;
-const HEAD_BYTES = 42;
+const FORMAT = 2;
+const HEAD_BYTES = 44;
 const KIND_LIVE = 0;
 const KIND_TOMBSTONE = 1;
 export const SUCCESS_PERMILLE_MAX = 1_000;
 export const SAMPLES_MAX = 0xffffffff;
+/** A space is named in two bytes, here and on the wire. */
+export const SPACE_MAX = 0xffff;
 
 assert(limits.WEIGHT_MAX <= 0xffff, "a weight fits its field");
 
@@ -71,6 +76,7 @@ export function encodeRegister(register: Register): Uint8Array {
   view.setUint32(34, register.samples, true);
   view.setUint16(38, register.weight, true);
   view.setUint16(40, register.successPermille, true);
+  view.setUint16(42, register.space, true);
   for (let index = 0; index < register.vector.length; index += 1) {
     view.setInt16(HEAD_BYTES + 2 * index, register.vector[index] as number, true);
   }
@@ -79,9 +85,10 @@ export function encodeRegister(register: Register): Uint8Array {
 
 /** Throws `SerializationError("record.register")` on anything {@link encodeRegister} would not write. */
 export function decodeRegister(bytes: Uint8Array): Register {
+  const [format = FORMAT] = bytes;
+  demand(format === FORMAT, `has format ${format}; this version reads ${FORMAT}`, bytes);
   demand(bytes.length >= HEAD_BYTES, "is cut short", bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  demand(view.getUint8(0) === FORMAT, "has an unknown format", bytes);
   const epoch = view.getFloat64(2, true);
   const seq = view.getFloat64(10, true);
   const bucket = view.getFloat64(18, true);
@@ -89,13 +96,15 @@ export function decodeRegister(bytes: Uint8Array): Register {
   const samples = view.getUint32(34, true);
   const weight = view.getUint16(38, true);
   const successPermille = view.getUint16(40, true);
+  const space = view.getUint16(42, true);
   demand(Number.isSafeInteger(epoch) && epoch >= 1, "has no epoch", bytes);
   demand(Number.isSafeInteger(seq) && seq >= 1, "has no seq", bytes);
   demand(Number.isSafeInteger(bucket), "has no bucket", bytes);
   const kind = view.getUint8(1);
   if (kind === KIND_TOMBSTONE) {
     const bare = bytes.length === HEAD_BYTES && updatedAtS === 0 && samples === 0;
-    demand(bare && weight === 0 && successPermille === 0, "is a tombstone with a value", bytes);
+    const none = weight === 0 && successPermille === 0 && space === 0;
+    demand(bare && none, "is a tombstone with a value", bytes);
     return { kind: "tombstone", epoch, seq, bucket };
   }
   demand(kind === KIND_LIVE, "has an unknown kind", bytes);
@@ -112,6 +121,7 @@ export function decodeRegister(bytes: Uint8Array): Register {
     successPermille,
     samples,
     updatedAtS,
+    space,
     vector,
   };
 }

@@ -15,18 +15,34 @@ import {
   messageOf,
   OmegaError,
   type Random,
+  SerializationError,
   type Service,
   systemClock,
   systemRandom,
   type Timer,
 } from "../core/index.ts";
 import { type Logger, type Metrics, noMetrics, silentLogger } from "../observe/index.ts";
-import { releaserLease, type Store } from "../store/index.ts";
-import { buildLadder, type Codec, codec0, type Zstd } from "../wire/index.ts";
+import {
+  type RecentRelease,
+  releaserLease,
+  type Store,
+  type StoredRelease,
+} from "../store/index.ts";
+import {
+  buildingLadder1,
+  buildLadder,
+  type Codec,
+  type CodecModel,
+  codec0,
+  inSlices,
+  type Release,
+  type Zstd,
+} from "../wire/index.ts";
 import { type ReleaserMetrics, releaserMetrics } from "./aggregate-metrics.ts";
 import { bucketOf, requireRetention } from "./buckets.ts";
 import { forgetMarkCount, isForgetMark } from "./forget-mark.ts";
 import { HeldLease } from "./lease.ts";
+import { pause } from "./pause.ts";
 import { persist } from "./persist.ts";
 import { planRelease } from "./version.ts";
 import {
@@ -34,7 +50,8 @@ import {
   requireVersionPolicy,
   type VersionPolicy,
 } from "./version-policy.ts";
-import { totalsOf } from "./version-totals.ts";
+import { isEligible, type ToTargetSpace, totalsIn, totalsOf } from "./version-totals.ts";
+import { planningRendition1, type Rendition1Plan } from "./version1.ts";
 
 interface ReleaserSettings {
   /** From one round to the next, milliseconds; each wait is 0.9–1.1 of it. */
@@ -53,6 +70,10 @@ interface ReleaserOptions {
   readonly zstd: Zstd;
   /** What vectors are coded with; default codec 0. */
   readonly codec?: Codec;
+  /** How sums of a tenant's other spaces get into space 0; default: there are none. */
+  readonly toSpace0?: (tenant: string) => ToTargetSpace;
+  /** The codec model that releases in layers are made with; default: none, for any tenant. */
+  readonly newestModel?: (tenant: string) => Promise<CodecModel | null>;
   /** Default: every tenant the store knows. */
   readonly tenants?: readonly string[];
   /** The dimension of a tenant's embeddings; default 384 for all. */
@@ -81,6 +102,8 @@ export class Releaser implements Service {
   readonly #store: Store;
   readonly #zstd: Zstd;
   readonly #codec: Codec;
+  readonly #toSpace0: (tenant: string) => ToTargetSpace;
+  readonly #newestModel: (tenant: string) => Promise<CodecModel | null>;
   readonly #tenants: readonly string[] | null;
   readonly #dimOf: (tenant: string) => number;
   readonly #owner: string;
@@ -104,6 +127,8 @@ export class Releaser implements Service {
     this.#store = options.store;
     this.#zstd = options.zstd;
     this.#codec = options.codec ?? codec0;
+    this.#toSpace0 = options.toSpace0 ?? (() => onlySpace0);
+    this.#newestModel = options.newestModel ?? (async () => null);
     this.#tenants = options.tenants ?? null;
     this.#dimOf = options.dimOf ?? (() => limits.DIMENSION_DEFAULT);
     this.#owner = options.owner ?? `releaser-${randomUUID()}`;
@@ -212,31 +237,57 @@ export class Releaser implements Service {
       store.loadTenantSums(tenant),
       store.recentReleases(tenant),
     ]);
-    const previous = recent[0] ?? null;
+    const previous = recent[0]?.release ?? null;
     const rows = shards.flatMap((shard) => shard.rows);
     const marks = rows.filter(isForgetMark);
     const forgotten = marks.reduce((sum, row) => sum + forgetMarkCount(row), 0);
     const dim = this.#dimOf(tenant);
     const nowBucket = bucketOf(this.#policy, this.#clock.nowMs());
-    const plan = planRelease(totalsOf(rows, this.#policy, nowBucket, dim), previous, {
+    const spaced = totalsOf(rows, this.#policy, nowBucket, dim);
+    const eligible = spaced.filter((totals) => isEligible(totals, this.#policy));
+    const totals = totalsIn(0, eligible, dim, this.#toSpace0(tenant));
+    const exact = forgotten !== (this.#forgotten.get(tenant) ?? 0);
+    const plan = planRelease(totals, previous, {
       policy: this.#policy,
       dim,
-      exact: forgotten !== (this.#forgotten.get(tenant) ?? 0),
+      exact,
+      incumbents: recent[0]?.release1?.patterns.map(({ id }) => id) ?? [],
       codec: this.#codec,
       zstd: this.#zstd,
     });
-    const { release, changed, leftOut } = plan;
+    const { release, leftOut } = plan;
     if (leftOut.length > 0) {
       this.#metrics.leftOut.add(leftOut.length);
       this.#log.warn("release.left-out", { tenant, fits: release.patterns.length, leftOut });
     }
+    const work = planningRendition1(plan.fresh, recent[0]?.release1 ?? null, {
+      policy: this.#policy,
+      exact,
+      newest: await this.#newestModel(tenant),
+    });
+    const plan1 = await inSlices(work, pause);
+    const changed = plan.changed || plan1.changed;
     if (changed) {
-      const ladder = buildLadder(tenant, release, recent, this.#codec, this.#zstd);
-      await this.#persist(() => store.publishRelease(tenant, token, { release, ladder }));
+      const stored = await this.#ladders(tenant, release, plan1, recent);
+      await this.#persist(() => store.publishRelease(tenant, token, stored));
     }
     this.#forgotten.set(tenant, forgotten);
     if (!changed) return { kind: "unchanged", version: previous?.version ?? 0 };
     return { kind: "published", version: release.version, patterns: release.patterns.length };
+  }
+
+  /** Both renditions with their ladders, rung by rung. */
+  async #ladders(
+    tenant: string,
+    release: Release,
+    { release: release1, model }: Rendition1Plan,
+    recent: readonly RecentRelease[],
+  ): Promise<StoredRelease> {
+    const bases = recent.map((kept) => kept.release);
+    const ladder = buildLadder(tenant, release, bases, this.#codec, this.#zstd);
+    const bases1 = recent.flatMap((kept) => kept.release1 ?? []);
+    const ladder1 = await inSlices(buildingLadder1(tenant, release1, bases1, model), pause);
+    return { release, ladder, rendition1: { release: release1, ladder: ladder1 } };
   }
 
   /** An unknown outcome is asked again: the store knows a resend by token and content hash. */
@@ -248,4 +299,9 @@ export class Releaser implements Service {
       onRetry: (message) => this.#log.warn("release.retry", { message }),
     });
   }
+}
+
+function onlySpace0(space: number): never {
+  const message = `sums are in space ${space}, and nothing here can turn them`;
+  throw new SerializationError("release.space", message, { detail: { space } });
 }

@@ -184,10 +184,8 @@ function requireDimensions(sums: ShardSums, policy: FoldPolicy): void {
     const dim = policy.dimOf(tenant);
     const [buckets] = patterns.values();
     const [row] = buckets?.values() ?? [];
-    if (row === undefined || row.vector.length === dim) continue;
-    faults.push(
-      `tenant ${tenant} has sums of dimension ${row.vector.length}, configured is ${dim}`,
-    );
+    if (row === undefined || row.dim === dim) continue;
+    faults.push(`tenant ${tenant} has sums of dimension ${row.dim}, configured is ${dim}`);
   }
   if (faults.length > 0) throw new InvalidConfigError(faults);
 }

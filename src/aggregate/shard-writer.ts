@@ -223,7 +223,7 @@ export class ShardWriter {
     this.#timer = null;
     this.#committing = true;
     this.#turn = this.#turn
-      .then(() => this.#commitBatch(this.#jobs.take()))
+      .then(() => this.#commitBatch(this.#jobs.take(this.#state.sums)))
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#committing = false;

@@ -13,7 +13,7 @@ import type { ShardStats, Store } from "../store/index.ts";
 import { oldestCounted, type Retention } from "./buckets.ts";
 import { consumedCount } from "./dedup.ts";
 import { isForgetMark } from "./forget-mark.ts";
-import { draftOf, encodeChanges, type StoredSumRow, type SumsDraft } from "./merge.ts";
+import { draftOf, encodeChanges, noSums, type StoredSumRow, type SumsDraft } from "./merge.ts";
 import { decodeAll } from "./shard-state.ts";
 
 /** One row of sums that is not what the registers say. */
@@ -47,7 +47,7 @@ async function verifyShard(
   nowMs: number,
 ): Promise<ShardVerdict> {
   const own = keys.filter((key) => shardOf(key, store.shards) === shard);
-  const draft = draftOf({ tenants: new Map(), rowsByBucket: new Map() });
+  const draft = draftOf(noSums());
   let registers = 0;
   for (const key of own) registers += addDevice(draft, key, await store.registers(key));
   const cursors = await store.cursors(own);

@@ -9,6 +9,9 @@
  * keeps its place unless a newcomer beats it clearly, and one that hardly moved
  * keeps exactly the bytes it had. `exact` switches the second off: after a
  * deletion nothing published may still contain the deleted device.
+ *
+ * All totals must be in the one space that the release is made in; bringing
+ * them there is version-totals.ts' work. Nothing below asks which space it is.
  * @module
  */
 import { limits, OmegaError, sameBytes } from "../core/index.ts";
@@ -25,10 +28,12 @@ import {
   type Zstd,
 } from "../wire/index.ts";
 import type { VersionPolicy } from "./version-policy.ts";
-import type { PatternTotals } from "./version-totals.ts";
+import { isEligible, type PatternTotals } from "./version-totals.ts";
 import { trendsOf } from "./version-trends.ts";
 
 export interface ReleasePlan {
+  /** What ranked highest, as it is: before calm, codec and the limit of a frame. */
+  readonly fresh: Release;
   /** Quantised, and with the version after the previous one. */
   readonly release: Release;
   /** Whether its content differs from the previous release's. */
@@ -53,16 +58,18 @@ export function planRelease(
     readonly dim: number;
     /** Publish every pattern afresh, however little it moved. */
     readonly exact: boolean;
+    /** Released patterns besides those of `previous`: other renditions may hold more. */
+    readonly incumbents?: readonly string[];
     readonly codec: Codec;
     readonly zstd: Zstd;
   },
 ): ReleasePlan {
   const { policy, dim, exact, codec } = context;
   const held = previous?.dim === dim ? previous : null;
-  const eligible = totals.filter(
-    ({ devices, weight }) => devices >= policy.minDevices && weight > 0,
-  );
-  const ranked = rank(eligible, held, policy, dim).slice(0, policy.patternsMax);
+  const eligible = totals.filter((each) => isEligible(each, policy));
+  const incumbents = held?.patterns.map((pattern) => pattern.id) ?? [];
+  const released = new Set([...incumbents, ...(context.incumbents ?? [])]);
+  const ranked = rank(eligible, released, policy, dim).slice(0, policy.patternsMax);
   const before = new Map(held?.patterns.map((pattern) => [pattern.id, pattern]));
   const patterns = ranked.map(({ pattern }) => {
     const old = before.get(pattern.id);
@@ -79,17 +86,17 @@ export function planRelease(
       ? patterns.length + trends.length > 0
       : !sameBytes(contentHash(release), contentHash(previous));
   const leftOut = patterns.slice(count).map((pattern) => pattern.id);
-  return { release, changed, eligible: eligible.length, leftOut };
+  const fresh = { version, dim, patterns: ranked.map(({ pattern }) => pattern), trends };
+  return { fresh, release, changed, eligible: eligible.length, leftOut };
 }
 
 /** Best first; equal scores by id, so that equal sums make equal releases. */
 function rank(
   eligible: readonly PatternTotals[],
-  held: Release | null,
+  released: ReadonlySet<string>,
   policy: VersionPolicy,
   dim: number,
 ): Candidate[] {
-  const released = new Set(held?.patterns.map((pattern) => pattern.id));
   const weight = eligible.reduce((sum, totals) => sum + totals.weight, 0);
   const devices = eligible.reduce((sum, totals) => sum + totals.devices, 0);
   const mean = new Float64Array(dim);

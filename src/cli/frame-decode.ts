@@ -121,6 +121,8 @@ function contentOf(frame: Frame, zstd: Zstd, options: DescribeOptions): FrameCon
         return releaseContent(decodeRelease(frame, options.held, zstd), options);
       }
       return columnsContent(unpackBody(frame.body, zstd));
+    case "model":
+      return {};
   }
 }
 

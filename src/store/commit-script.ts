@@ -146,3 +146,23 @@ redis.call('HSET', KEYS[2], 'version', version, 'token', token, 'hash', hash, 'l
 redis.call('PUBLISH', ARGV[8], ARGV[9])
 return 'ok'
 `);
+
+/** KEYS lease, models; ARGV token, version, version before, record, channel, event. */
+export const putModelScript = script(`
+if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[4] then return 'ok' end
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 'lease.lost' end
+if (redis.call('HGET', KEYS[2], 'newest') or '0') ~= ARGV[3] then return 'model.order' end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[4], 'newest', ARGV[2])
+redis.call('PUBLISH', ARGV[5], ARGV[6])
+return 'ok'
+`);
+
+/** KEYS lease, models; ARGV token, version …. The newest stays. */
+export const dropModelsScript = script(`
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 'lease.lost' end
+local newest = redis.call('HGET', KEYS[2], 'newest')
+for i = 2, #ARGV do
+  if ARGV[i] ~= newest and ARGV[i] ~= 'newest' then redis.call('HDEL', KEYS[2], ARGV[i]) end
+end
+return 'ok'
+`);

@@ -2,6 +2,7 @@
  * Notifications: what a backend's publish/subscribe carries, and who hears it.
  *
  *   "release <tenant> <version>"      "problems <tenant>/<device> <tenant>/<device> …"
+ *   "model <tenant> <version>"
  *
  * They are hints. A payload that this version does not know is ignored, so that
  * newer writers can say more; PostgreSQL limits a payload to 8000 bytes, so many
@@ -15,6 +16,10 @@ const EVENT_BYTES_MAX = 7_000;
 
 export function releaseEvent(tenant: string, version: number): string {
   return `release ${tenant} ${version}`;
+}
+
+export function modelEvent(tenant: string, version: number): string {
+  return `model ${tenant} ${version}`;
 }
 
 /** One event per ≤ 7,000 bytes of device names; ids are ASCII, so characters are bytes. */
@@ -60,6 +65,7 @@ export class Listeners {
     const own: StoreListener = {
       onRelease: (tenant, version) => listener.onRelease(tenant, version),
       onProblems: (key) => listener.onProblems(key),
+      onModel: (tenant, version) => listener.onModel?.(tenant, version),
     };
     this.#listeners.add(own);
     return () => {
@@ -74,14 +80,15 @@ export class Listeners {
   /** Tells everyone what `event` says, if it says something we know. */
   dispatch(event: string): void {
     const [kind, ...words] = event.split(" ");
-    if (kind === "release") this.#dispatchRelease(words);
+    if (kind === "release") this.#dispatchVersion(words, "onRelease");
+    if (kind === "model") this.#dispatchVersion(words, "onModel");
     if (kind === "problems") this.#dispatchProblems(words);
   }
 
-  #dispatchRelease([tenant, version]: string[]): void {
+  #dispatchVersion([tenant, version]: string[], tell: "onRelease" | "onModel"): void {
     const number = Number(version);
     if (!isId(tenant) || !Number.isSafeInteger(number)) return;
-    this.#each((listener) => listener.onRelease(tenant, number));
+    this.#each((listener) => listener[tell]?.(tenant, number));
   }
 
   #dispatchProblems(names: string[]): void {

@@ -9,13 +9,17 @@ export { memoryStore } from "./memory.ts";
 export type { StoreOptions } from "./options.ts";
 export {
   type Commit,
+  type CurrentLadders,
   type DeadLetter,
   type DeviceCursor,
   type DeviceRecord,
   type DeviceWrite,
+  type RecentRelease,
+  type Rendition1,
   releaserLease,
   type ShardStats,
   type Store,
+  type StoredModel,
   type StoredRelease,
   type SumRow,
   shardLease,

@@ -11,23 +11,28 @@ import {
   type Clock,
   type DeviceKey,
   deviceName,
+  sameBytes,
   shardOf,
   systemClock,
 } from "../core/index.ts";
-import type { Ladder, Release } from "../wire/index.ts";
+import type { Ladder } from "../wire/index.ts";
 import { checkCommit, requireKey, requireName, requireShard } from "./commit-check.ts";
-import { devicesToTell, Listeners, problemEvents, releaseEvent } from "./events.ts";
+import { devicesToTell, Listeners, modelEvent, problemEvents, releaseEvent } from "./events.ts";
+import { encodeStoredModel, requireStoredModel } from "./model-records.ts";
 import { type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
 import {
   type Commit,
+  type CurrentLadders,
   type DeadLetter,
   type DeviceCursor,
   type DeviceRecord,
   type LoadedShard,
+  type RecentRelease,
   releaserLease,
   type ShardStats,
   type ShardSums,
   type Store,
+  type StoredModel,
   type StoredRelease,
   type StoreListener,
   type SumRow,
@@ -64,9 +69,9 @@ interface Shard {
 
 interface Releases {
   token: number;
-  ladder: Ladder;
+  ladders: CurrentLadders;
   /** Newest first. */
-  releases: Release[];
+  releases: RecentRelease[];
 }
 
 class MemoryStore implements Store {
@@ -75,6 +80,8 @@ class MemoryStore implements Store {
   readonly #leases = new Map<string, Lease>();
   readonly #shards: Shard[];
   readonly #releases = new Map<string, Releases>();
+  /** By tenant, newest first; never empty. */
+  readonly #models = new Map<string, StoredModel[]>();
   readonly #listeners = new Listeners(() => {});
 
   constructor(options: ResolvedStoreOptions, clock: Clock) {
@@ -184,29 +191,67 @@ class MemoryStore implements Store {
   async publishRelease(tenant: string, token: number, stored: StoredRelease): Promise<void> {
     requireName("tenant", tenant);
     requireStoredRelease(tenant, stored);
-    const { release, ladder } = structuredClone(stored);
+    const { release, ladder, rendition1 } = structuredClone(stored);
     const current = this.#releases.get(tenant);
     if (current && isSameRelease(current, token, ladder)) return;
     const detail = { tenant, token, version: release.version };
     requireOk(this.#holds(releaserLease(tenant), token) ? "ok" : "lease.lost", detail);
-    const next = (current?.ladder.version ?? 0) + 1;
+    const next = (current?.ladders.ladder.version ?? 0) + 1;
     requireOk(release.version === next ? "ok" : "release.version", detail);
-    const releases = [release, ...(current?.releases ?? [])].slice(0, this.#options.releasesKept);
-    this.#releases.set(tenant, { token, ladder, releases });
+    const recent = { release, release1: rendition1?.release ?? null };
+    const releases = [recent, ...(current?.releases ?? [])].slice(0, this.#options.releasesKept);
+    const ladders = { ladder, ladder1: rendition1?.ladder ?? null };
+    this.#releases.set(tenant, { token, ladders, releases });
     this.#listeners.dispatch(releaseEvent(tenant, release.version));
   }
 
-  async currentRelease(tenant: string): Promise<Ladder | null> {
-    return structuredClone(this.#releases.get(tenant)?.ladder ?? null);
+  async currentRelease(tenant: string): Promise<CurrentLadders | null> {
+    return structuredClone(this.#releases.get(tenant)?.ladders ?? null);
   }
 
-  async recentReleases(tenant: string): Promise<Release[]> {
+  async recentReleases(tenant: string): Promise<RecentRelease[]> {
     return structuredClone(this.#releases.get(tenant)?.releases ?? []);
+  }
+
+  async putModel(tenant: string, token: number, model: StoredModel): Promise<void> {
+    requireName("tenant", tenant);
+    requireStoredModel(model);
+    const { version } = model;
+    const kept = this.#models.get(tenant) ?? [];
+    const known = kept.find((other) => other.version === version);
+    if (known && sameBytes(encodeStoredModel(known), encodeStoredModel(model))) return;
+    const detail = { tenant, token, version };
+    requireOk(this.#holds(releaserLease(tenant), token) ? "ok" : "lease.lost", detail);
+    requireOk(version === (kept[0]?.version ?? 0) + 1 ? "ok" : "model.order", detail);
+    this.#models.set(tenant, [structuredClone(model), ...kept]);
+    this.#listeners.dispatch(modelEvent(tenant, version));
+  }
+
+  async models(tenant: string): Promise<StoredModel[]> {
+    requireName("tenant", tenant);
+    return structuredClone(this.#models.get(tenant) ?? []);
+  }
+
+  async model(tenant: string, version: number): Promise<Uint8Array | null> {
+    const models = await this.models(tenant);
+    return models.find((model) => model.version === version)?.bytes ?? null;
+  }
+
+  async dropModels(tenant: string, token: number, versions: readonly number[]): Promise<void> {
+    requireName("tenant", tenant);
+    requireOk(this.#holds(releaserLease(tenant), token) ? "ok" : "lease.lost", { tenant, token });
+    const [newest, ...rest] = this.#models.get(tenant) ?? [];
+    if (newest === undefined) return;
+    const kept = rest.filter(({ version }) => !versions.includes(version));
+    this.#models.set(tenant, [newest, ...kept]);
   }
 
   async watch(listener: StoreListener): Promise<() => Promise<void>> {
     const remove = this.#listeners.add(listener);
-    for (const [tenant, { ladder }] of this.#releases) listener.onRelease(tenant, ladder.version);
+    for (const [tenant, { ladders }] of this.#releases) {
+      listener.onRelease(tenant, ladders.ladder.version);
+    }
+    for (const [tenant, [newest]] of this.#models) listener.onModel?.(tenant, newest?.version ?? 0);
     return async () => remove();
   }
 
@@ -290,7 +335,7 @@ function newShard(): Shard {
 function isSameRelease(current: Releases, token: number, ladder: Ladder): boolean {
   return (
     current.token === token &&
-    current.ladder.version === ladder.version &&
-    Buffer.compare(current.ladder.contentHash, ladder.contentHash) === 0
+    current.ladders.ladder.version === ladder.version &&
+    Buffer.compare(current.ladders.ladder.contentHash, ladder.contentHash) === 0
   );
 }

@@ -8,7 +8,13 @@
  * @module
  */
 import { TransportError } from "../core/index.ts";
-import { COMMIT_FUNCTION, FORGET_FUNCTION, PUBLISH_FUNCTION } from "./postgres-functions.ts";
+import {
+  COMMIT_FUNCTION,
+  DROP_MODELS_FUNCTION,
+  FORGET_FUNCTION,
+  PUBLISH_FUNCTION,
+  PUT_MODEL_FUNCTION,
+} from "./postgres-functions.ts";
 import type { SqlRunner } from "./postgres-runner.ts";
 
 /** Any number, as long as nothing else in the database locks it: "omega" in ASCII. */
@@ -82,9 +88,17 @@ const TABLES = [
   )`,
 ];
 
+const MODELS_TABLE = `CREATE TABLE omega.models (
+    tenant text COLLATE "C",
+    version bigint,
+    model bytea NOT NULL,
+    PRIMARY KEY (tenant, version)
+  )`;
+
 /** Step n is at index n − 1. */
 const STEPS: readonly (readonly string[])[] = [
   [...TABLES, COMMIT_FUNCTION, FORGET_FUNCTION, PUBLISH_FUNCTION],
+  [MODELS_TABLE, PUT_MODEL_FUNCTION, DROP_MODELS_FUNCTION],
 ];
 
 /**

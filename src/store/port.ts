@@ -30,7 +30,7 @@
  * @module
  */
 import type { DeviceKey } from "../core/index.ts";
-import type { Ladder, Position, Problem, Release } from "../wire/index.ts";
+import type { Ladder, Ladder1, Position, Problem, Release, Release1 } from "../wire/index.ts";
 
 /** Which seqs of one epoch of one device were consumed. */
 export interface EpochCursor {
@@ -145,12 +145,46 @@ export interface StoredRelease {
   readonly release: Release;
   /** Same tenant, version and content hash as the release it was built from. */
   readonly ladder: Ladder;
+  /** The same version as devices of minor 1 get it; null when it was published without. */
+  readonly rendition1: Rendition1 | null;
+}
+
+/** A release in layers; its ladder is of the same tenant and version. */
+export interface Rendition1 {
+  readonly release: Release1;
+  readonly ladder: Ladder1;
+}
+
+/** What gateways serve of the current release. */
+export interface CurrentLadders {
+  readonly ladder: Ladder;
+  readonly ladder1: Ladder1 | null;
+}
+
+/** What the next ladders build on. */
+export interface RecentRelease {
+  readonly release: Release;
+  readonly release1: Release1 | null;
+}
+
+/** A codec model, as the wire publishes it and with what the next one is judged by. */
+export interface StoredModel {
+  /** 1 … 65,535; rises by one with each model of a tenant. */
+  readonly version: number;
+  /** 1 … `MODEL_BYTES_MAX` bytes of `encodeModel`; the store does not look inside. */
+  readonly bytes: Uint8Array;
+  /** How many vectors there were to learn it from; integer ≥ 0. */
+  readonly samples: number;
+  /** Milliseconds since 1970, by the clock of who learnt it. */
+  readonly learntAtMs: number;
 }
 
 /** Notifications are hints: they may be lost or doubled, so listeners also poll, and never throw. */
 export interface StoreListener {
   onRelease(tenant: string, version: number): void;
   onProblems(key: DeviceKey): void;
+  /** A codec model of the tenant was stored. */
+  onModel?(tenant: string, version: number): void;
 }
 
 /** The lease a shard's commits are checked against. */
@@ -158,7 +192,7 @@ export function shardLease(shard: number): string {
   return `shard-${shard}`;
 }
 
-/** The lease a tenant's releases are checked against. */
+/** The lease a tenant's releases and codec models are checked against. */
 export function releaserLease(tenant: string): string {
   return `releaser-${tenant}`;
 }
@@ -229,15 +263,35 @@ export interface Store {
    * @throws TransportError("release.version") when it is not the current version plus one (the first is 1).
    */
   publishRelease(tenant: string, token: number, stored: StoredRelease): Promise<void>;
-  /** The ladder of the current release; null before the first. */
-  currentRelease(tenant: string): Promise<Ladder | null>;
-  /** The kept releases, newest first: the bases of the next ladder. */
-  recentReleases(tenant: string): Promise<Release[]>;
+  /** The ladders of the current release, of one version; null before the first. */
+  currentRelease(tenant: string): Promise<CurrentLadders | null>;
+  /** The kept releases, newest first: the bases of the next ladders. */
+  recentReleases(tenant: string): Promise<RecentRelease[]>;
+
+  /**
+   * Adds `model` to the tenant's codec models, under {@link releaserLease}, and notifies `onModel`.
+   * A resend of exactly the same resolves. A version never changes its content.
+   * @throws TransportError("lease.lost")
+   * @throws TransportError("model.order") when its version is not the newest plus one (the first is 1).
+   * @throws SerializationError("model.*") on a version, size or number out of range.
+   */
+  putModel(tenant: string, token: number, model: StoredModel): Promise<void>;
+  /** The kept codec models, newest first. */
+  models(tenant: string): Promise<StoredModel[]>;
+  /** The bytes of one codec model; null when it never was or was dropped. */
+  model(tenant: string, version: number): Promise<Uint8Array | null>;
+  /**
+   * Drops these codec models, under {@link releaserLease}; but never the newest, which says what
+   * the next version is. Versions that are not there are no fault.
+   * @throws TransportError("lease.lost")
+   */
+  dropModels(tenant: string, token: number, versions: readonly number[]): Promise<void>;
 
   /**
    * Subscribes until the returned function is called. After every subscription,
    * the first and each one after a lost connection, `onRelease` is called with
-   * the current version of every tenant, so that nothing stays missed for long.
+   * the current version of every tenant and `onModel` with its newest codec
+   * model, so that nothing stays missed for long.
    */
   watch(listener: StoreListener): Promise<() => Promise<void>>;
 

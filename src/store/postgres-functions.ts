@@ -139,3 +139,33 @@ BEGIN${REQUIRE_LEASE}
   PERFORM pg_notify('omega_store', p_event);
   RETURN 'ok';
 END $omega$`;
+
+export const PUT_MODEL_FUNCTION = `
+CREATE FUNCTION omega.put_model(
+  p_tenant text, p_lease text, p_token bigint, p_version bigint, p_model bytea, p_event text
+) RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog AS $omega$
+DECLARE${DECLARE_LEASE}
+  v_newest bigint;
+BEGIN${REQUIRE_LEASE}
+  IF EXISTS (SELECT FROM omega.models AS known WHERE known.tenant = p_tenant
+    AND known.version = p_version AND known.model = p_model) THEN RETURN 'ok'; END IF;
+  IF NOT v_holds THEN RETURN 'lease.lost'; END IF;
+  SELECT max(known.version) INTO v_newest FROM omega.models AS known WHERE known.tenant = p_tenant;
+  IF coalesce(v_newest, 0) + 1 <> p_version THEN RETURN 'model.order'; END IF;
+  INSERT INTO omega.models (tenant, version, model) VALUES (p_tenant, p_version, p_model);
+  PERFORM pg_notify('omega_store', p_event);
+  RETURN 'ok';
+END $omega$`;
+
+export const DROP_MODELS_FUNCTION = `
+CREATE FUNCTION omega.drop_models(
+  p_tenant text, p_lease text, p_token bigint, p_versions bigint[]
+) RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog AS $omega$
+DECLARE${DECLARE_LEASE}
+BEGIN${REQUIRE_LEASE}
+  IF NOT v_holds THEN RETURN 'lease.lost'; END IF;
+  DELETE FROM omega.models AS old
+    WHERE old.tenant = p_tenant AND old.version = ANY (p_versions) AND old.version < (
+      SELECT max(newest.version) FROM omega.models AS newest WHERE newest.tenant = p_tenant);
+  RETURN 'ok';
+END $omega$`;

@@ -18,33 +18,37 @@ import {
   systemRandom,
 } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
-import type { Ladder, Release } from "../wire/index.ts";
 import { checkCommit, requireKey, requireName, requireShard } from "./commit-check.ts";
 import { releaseEvent } from "./events.ts";
 import { migrate } from "./migrations.ts";
 import { type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
 import {
   type Commit,
+  type CurrentLadders,
   type DeadLetter,
   type DeviceCursor,
   type DeviceRecord,
   type LoadedShard,
+  type RecentRelease,
   releaserLease,
   type ShardStats,
   type ShardSums,
   type Store,
+  type StoredModel,
   type StoredRelease,
   type StoreListener,
   type SumRow,
   shardLease,
 } from "./port.ts";
+import { toBuffer, toBytes } from "./postgres-bytes.ts";
 import { COMMIT_CALL, commitParameters } from "./postgres-commit.ts";
+import { PostgresModels } from "./postgres-models.ts";
 import { SqlRunner } from "./postgres-runner.ts";
 import { openPostgresLink } from "./postgres-watch.ts";
 import { decodeCursor, decodeDeadLetter } from "./records.ts";
 import { requireOk } from "./refusals.ts";
 import { requireStoredRelease } from "./release-check.ts";
-import { decodeLadder, decodeRelease, encodeLadder, encodeRelease } from "./release-records.ts";
+import { decodeLadders, decodeRecent, encodeLadders, encodeRecent } from "./rendition-records.ts";
 import { type NotificationSource, Watch } from "./watch.ts";
 
 export interface PostgresStoreOptions extends StoreOptions {
@@ -70,6 +74,7 @@ const NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 class PostgresStore implements Store {
   readonly #options: ResolvedStoreOptions;
   readonly #sql: SqlRunner;
+  readonly #models: PostgresModels;
   readonly #watch: Watch;
 
   constructor(
@@ -79,9 +84,11 @@ class PostgresStore implements Store {
   ) {
     this.#options = options;
     this.#sql = sql;
+    this.#models = new PostgresModels(sql);
     const source: NotificationSource = {
       open: (onEvent, onLost) => openPostgresLink(sql, onEvent, onLost),
       releaseVersions: () => this.#releaseVersions(),
+      modelVersions: () => this.#models.versions(),
     };
     this.#watch = new Watch({ ...watching, source });
   }
@@ -270,29 +277,45 @@ class PostgresStore implements Store {
       "SELECT omega.publish_release($1, $2, $3, $4, $5, $6, $7, $8, $9) AS outcome",
       [
         ...[tenant, releaserLease(tenant), token, release.version, toBuffer(ladder.contentHash)],
-        ...[toBuffer(encodeLadder(ladder)), toBuffer(encodeRelease(release))],
+        ...[toBuffer(encodeLadders(stored)), toBuffer(encodeRecent(stored))],
         ...[this.#options.releasesKept, releaseEvent(tenant, release.version)],
       ],
     );
     requireOk(rows[0].outcome, { tenant, token, version: release.version });
   }
 
-  async currentRelease(tenant: string): Promise<Ladder | null> {
+  async currentRelease(tenant: string): Promise<CurrentLadders | null> {
     requireName("tenant", tenant);
     const { rows } = await this.#sql.query(
       "SELECT ladder FROM omega.current_releases WHERE tenant = $1",
       [tenant],
     );
-    return rows.length === 0 ? null : decodeLadder(rows[0].ladder);
+    return rows.length === 0 ? null : decodeLadders(rows[0].ladder);
   }
 
-  async recentReleases(tenant: string): Promise<Release[]> {
+  async recentReleases(tenant: string): Promise<RecentRelease[]> {
     requireName("tenant", tenant);
     const { rows } = await this.#sql.query(
       "SELECT release FROM omega.releases WHERE tenant = $1 ORDER BY version DESC",
       [tenant],
     );
-    return rows.map((row) => decodeRelease(row.release));
+    return rows.map((row) => decodeRecent(row.release));
+  }
+
+  putModel(tenant: string, token: number, model: StoredModel): Promise<void> {
+    return this.#models.put(tenant, token, model);
+  }
+
+  models(tenant: string): Promise<StoredModel[]> {
+    return this.#models.all(tenant);
+  }
+
+  model(tenant: string, version: number): Promise<Uint8Array | null> {
+    return this.#models.one(tenant, version);
+  }
+
+  dropModels(tenant: string, token: number, versions: readonly number[]): Promise<void> {
+    return this.#models.drop(tenant, token, versions);
   }
 
   watch(listener: StoreListener): Promise<() => Promise<void>> {
@@ -360,14 +383,4 @@ interface SqlSumRow {
 function toSumRow(row: SqlSumRow): SumRow {
   const { tenant, pattern, bucket, blob } = row;
   return { tenant, pattern, bucket: Number(bucket), blob: toBytes(blob) };
-}
-
-/** A plain copy: drivers give Buffers that are windows of a whole network read. */
-function toBytes(blob: Uint8Array): Uint8Array {
-  return new Uint8Array(blob);
-}
-
-/** pg sends Buffers as bytes and other views as JSON. */
-function toBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -3,7 +3,7 @@
  *
  * All keys that one atomic step touches share one hash tag, so that they also
  * live on one node of a Redis Cluster: `{s<shard>}` for a shard with its lease,
- * `{r<tenant>}` for a tenant's releases with theirs. Ids hold no braces, colons
+ * `{r<tenant>}` for a tenant's releases and codec models with theirs. Ids hold no braces, colons
  * or slashes, so no two things can get the same name (THREATS 22).
  *
  *   omega:{s3}:lease       hash token, owner; expires with the lease
@@ -15,6 +15,8 @@
  *   omega:{s3}:d:<tenant>/<device>   hash pattern → register, and "@" → cursor
  *   omega:{rT}:current     hash version, token, hash, ladder
  *   omega:{rT}:releases    list of releases, newest first
+ *   omega:{rT}:models      hash version → codec model, and "newest" → the newest version
+ *   omega:{all}:modelled   set of tenants that ever had a codec model
  *   omega:{all}:released   set of tenants that ever had a release
  *   omega:{all}:shards     the shard count, for ever
  *   omega:events           the channel of notifications
@@ -36,6 +38,7 @@ export function redisKeys(prefix: string) {
   return {
     shardCount: `${prefix}:{all}:shards`,
     released: `${prefix}:{all}:released`,
+    modelled: `${prefix}:{all}:modelled`,
     channel: `${prefix}:events`,
     commit: (shard: number) => ofShard(shard, "commit"),
     stats: (shard: number) => ofShard(shard, "stats"),
@@ -46,6 +49,7 @@ export function redisKeys(prefix: string) {
     device: (shard: number, key: DeviceKey) => ofShard(shard, `d:${deviceName(key)}`),
     current: (tenant: string) => ofTenant(tenant, "current"),
     releases: (tenant: string) => ofTenant(tenant, "releases"),
+    models: (tenant: string) => ofTenant(tenant, "models"),
     /** The lease and the fence of a name, beside the keys they guard. */
     lease(name: string): readonly [lease: string, fence: string] {
       const shard = SHARD_LEASE.exec(name)?.[1];

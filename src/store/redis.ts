@@ -21,7 +21,6 @@ import {
   systemRandom,
 } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
-import type { Ladder, Release } from "../wire/index.ts";
 import { checkCommit, requireKey, requireName, requireShard } from "./commit-check.ts";
 import {
   acquireScript,
@@ -35,14 +34,17 @@ import { releaseEvent } from "./events.ts";
 import { type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
 import {
   type Commit,
+  type CurrentLadders,
   type DeadLetter,
   type DeviceCursor,
   type DeviceRecord,
   type LoadedShard,
+  type RecentRelease,
   releaserLease,
   type ShardStats,
   type ShardSums,
   type Store,
+  type StoredModel,
   type StoredRelease,
   type StoreListener,
   type SumRow,
@@ -52,11 +54,12 @@ import { decodeCursor, decodeDeadLetter } from "./records.ts";
 import { commitArguments } from "./redis-commit.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./redis-connection.ts";
 import { CURSOR_FIELD, type RedisKeys, redisKeys } from "./redis-keys.ts";
+import { RedisModels } from "./redis-models.ts";
 import { toBytes, toNumber, toPairs, toSumRow, toTexts } from "./redis-replies.ts";
 import { openRedisLink } from "./redis-watch.ts";
 import { requireOk } from "./refusals.ts";
 import { requireStoredRelease } from "./release-check.ts";
-import { decodeLadder, decodeRelease, encodeLadder, encodeRelease } from "./release-records.ts";
+import { decodeLadders, decodeRecent, encodeLadders, encodeRecent } from "./rendition-records.ts";
 import { type NotificationSource, Watch } from "./watch.ts";
 
 export interface RedisStoreOptions extends StoreOptions {
@@ -79,6 +82,7 @@ class RedisStore implements Store {
   readonly #options: ResolvedStoreOptions;
   readonly #keys: RedisKeys;
   readonly #redis: RedisConnection;
+  readonly #models: RedisModels;
   readonly #watch: Watch;
 
   constructor(
@@ -90,9 +94,11 @@ class RedisStore implements Store {
     this.#options = options;
     this.#keys = keys;
     this.#redis = redis;
+    this.#models = new RedisModels(redis, keys);
     const source: NotificationSource = {
       open: (onEvent, onLost) => openRedisLink(watching, keys.channel, onEvent, onLost),
       releaseVersions: () => this.#releaseVersions(),
+      modelVersions: () => this.#models.versions(),
     };
     this.#watch = new Watch({ ...watching, source });
   }
@@ -242,23 +248,39 @@ class RedisStore implements Store {
       ],
       [
         ...[token, release.version, release.version - 1, ladder.contentHash],
-        ...[encodeLadder(ladder), encodeRelease(release), this.#options.releasesKept],
+        ...[encodeLadders(stored), encodeRecent(stored), this.#options.releasesKept],
         ...[this.#keys.channel, releaseEvent(tenant, release.version)],
       ],
     );
     requireOk(String(outcome), { tenant, token, version: release.version });
   }
 
-  async currentRelease(tenant: string): Promise<Ladder | null> {
+  async currentRelease(tenant: string): Promise<CurrentLadders | null> {
     requireName("tenant", tenant);
     const ladder = await this.#redis.call("HGET", [this.#keys.current(tenant), "ladder"]);
-    return ladder === null ? null : decodeLadder(ladder as Buffer);
+    return ladder === null ? null : decodeLadders(ladder as Buffer);
   }
 
-  async recentReleases(tenant: string): Promise<Release[]> {
+  async recentReleases(tenant: string): Promise<RecentRelease[]> {
     requireName("tenant", tenant);
     const blobs = await this.#redis.call("LRANGE", [this.#keys.releases(tenant), 0, -1]);
-    return (blobs as Buffer[]).map(decodeRelease);
+    return (blobs as Buffer[]).map(decodeRecent);
+  }
+
+  putModel(tenant: string, token: number, model: StoredModel): Promise<void> {
+    return this.#models.put(tenant, token, model);
+  }
+
+  models(tenant: string): Promise<StoredModel[]> {
+    return this.#models.all(tenant);
+  }
+
+  model(tenant: string, version: number): Promise<Uint8Array | null> {
+    return this.#models.one(tenant, version);
+  }
+
+  dropModels(tenant: string, token: number, versions: readonly number[]): Promise<void> {
+    return this.#models.drop(tenant, token, versions);
   }
 
   watch(listener: StoreListener): Promise<() => Promise<void>> {

@@ -19,6 +19,10 @@ export function requireOk(outcome: string, detail: Readonly<Record<string, unkno
       throw new TransportError(outcome, "a release's version must be the current one plus one", {
         detail,
       });
+    case "model.order":
+      throw new TransportError(outcome, "a codec model's version must be the newest plus one", {
+        detail,
+      });
     default:
       throw unavailable(new Error(`unexpected outcome ${JSON.stringify(outcome)}`));
   }

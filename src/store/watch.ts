@@ -7,8 +7,8 @@
  *    └────────────────── last listener gone ──────────┘
  *
  * What was published while the link was down is lost, so after every
- * subscription the current version of every tenant is announced again. A ping on
- * a timer finds out that a silent link is dead.
+ * subscription the current version and the newest codec model of every tenant
+ * are announced again. A ping on a timer finds out that a silent link is dead.
  * @module
  */
 import {
@@ -20,7 +20,7 @@ import {
   type Timer,
 } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
-import { Listeners, releaseEvent } from "./events.ts";
+import { Listeners, modelEvent, releaseEvent } from "./events.ts";
 import type { StoreListener } from "./port.ts";
 
 /** A subscription that works right now. */
@@ -35,6 +35,8 @@ export interface NotificationSource {
   open(onEvent: (event: string) => void, onLost: () => void): Promise<NotificationLink>;
   /** The current version of every tenant that has a release. */
   releaseVersions(): Promise<ReadonlyMap<string, number>>;
+  /** The newest codec model of every tenant that has one. */
+  modelVersions(): Promise<ReadonlyMap<string, number>>;
 }
 
 export interface WatchOptions {
@@ -108,8 +110,12 @@ class Session {
   /** Tells the current versions; says nothing while the link is down, because its return will. */
   async announce(): Promise<void> {
     if (this.#link === null) return;
-    for (const [tenant, version] of await this.#options.source.releaseVersions()) {
+    const { source } = this.#options;
+    for (const [tenant, version] of await source.releaseVersions()) {
       this.#listeners.dispatch(releaseEvent(tenant, version));
+    }
+    for (const [tenant, version] of await source.modelVersions()) {
+      this.#listeners.dispatch(modelEvent(tenant, version));
     }
   }
 

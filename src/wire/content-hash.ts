@@ -13,8 +13,9 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { type CborKey, type CborValue, encodeCbor } from "./cbor.ts";
 import { idToCbor } from "./fields.ts";
+import type { GridVector } from "./grid.ts";
 import { CONTENT_HASH_BYTES } from "./header.ts";
-import { compareIds, compareTrends, type Release, type ReleasePattern } from "./release.ts";
+import { compareIds, compareTrends, type Release } from "./release.ts";
 
 const COMPONENT_BYTES = 2;
 
@@ -28,7 +29,13 @@ export function contentHash(release: Release): Uint8Array {
       [1, patterns.map((pattern) => idToCbor(pattern.id))],
       [2, patterns.map((pattern) => pattern.weight)],
       [3, patterns.map((pattern) => pattern.devices)],
-      [4, vectorBytes(patterns, release.dim)],
+      [
+        4,
+        vectorBytes(
+          patterns.map((pattern) => pattern.vector),
+          release.dim,
+        ),
+      ],
       [5, trends.map((trend) => idToCbor(trend.id))],
       [6, trends.map((trend) => trend.score)],
     ]),
@@ -36,10 +43,11 @@ export function contentHash(release: Release): Uint8Array {
   return sha256(state).slice(0, CONTENT_HASH_BYTES);
 }
 
-function vectorBytes(patterns: readonly ReleasePattern[], dim: number): Uint8Array {
-  const bytes = new Uint8Array(patterns.length * dim * COMPONENT_BYTES);
+/** Every component as int16 little-endian, vector after vector. */
+export function vectorBytes(vectors: readonly GridVector[], dim: number): Uint8Array {
+  const bytes = new Uint8Array(vectors.length * dim * COMPONENT_BYTES);
   let at = 0;
-  for (const { vector } of patterns) {
+  for (const vector of vectors) {
     for (let index = 0; index < vector.length; index += 1) {
       const component = vector[index] as number;
       bytes[at] = component & 0xff;

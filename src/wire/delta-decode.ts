@@ -66,7 +66,7 @@ export function decodeDelta(frame: Frame, zstd: Zstd): DecodedDelta {
       residual,
     };
   });
-  return { header, dim, upserts, removals };
+  return { header, dim, space: 0, upserts, removals };
 }
 
 function updatedAtOf(fields: Fields, count: number): number[] {

@@ -66,10 +66,16 @@ export function encodeDelta(
   };
 }
 
-/** A pull request: "send me what is newer than `base`" (0 is nothing held yet). */
-export function encodePull(base: number, trace?: Uint8Array): Uint8Array {
-  const header = trace === undefined ? { base } : { base, trace };
-  return encodeFrame({ kind: "pull", ...header }, EMPTY_BODY);
+/**
+ * A pull request: "send me what is newer than `base`" (0 is nothing held yet). With `minor` above 0
+ * it also says what the device can read.
+ */
+export function encodePull(
+  base: number,
+  { minor = 0, trace }: { readonly minor?: number; readonly trace?: Uint8Array } = {},
+): Uint8Array {
+  const optional = { ...(minor === 0 ? {} : { minor }), ...(trace === undefined ? {} : { trace }) };
+  return encodeFrame({ kind: "pull", base, ...optional }, EMPTY_BODY);
 }
 
 function residualFor(embedding: UpsertEmbedding): Int32Array {

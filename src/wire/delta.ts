@@ -75,6 +75,8 @@ export type DeltaHeader = Extract<FrameHeader, { kind: "delta" }>;
 export interface DecodedDelta {
   readonly header: DeltaHeader;
   readonly dim: number;
+  /** Which coordinates the residuals are in: 0 the pattern's own, else that codec model's. */
+  readonly space: number;
   readonly upserts: readonly DecodedUpsert[];
   readonly removals: readonly string[];
 }

@@ -4,16 +4,19 @@
  *
  *   0 kind   1 minor   2 epoch   3 seq   4 base   5 version   6 codec
  *   7 dictionary id (reserved)   8 trace   9 content hash   10 applied [epoch, seq]
+ *   11 part [n, of]   12 codec model
  *
  * Each kind has its own keys, and all of them are required except minor,
- * trace and applied. Keys from 32 up are for later minors: a peer that does
- * not know them ignores them. Unknown keys below 32 change the meaning and are
- * refused.
+ * trace, applied, part and codec model. A device names its minor in deltas and
+ * pulls, so that the server knows what it may say to it. Keys from 32 up are for
+ * later minors: a peer that does not know them ignores them. Unknown keys below
+ * 32 change the meaning and are refused.
  * @module
  */
 import { limits, OmegaError, ProtocolError } from "../core/index.ts";
 import { type CborKey, type CborMap, type CborValue, decodeCbor, encodeCbor } from "./cbor.ts";
 import { walkCborPrefix } from "./cbor-walk.ts";
+import { MODEL_VERSION_MAX } from "./topics.ts";
 
 /** What orders the deltas of one device. epoch ≥ 1; seq ≥ 1 for a delta, 0 for "none yet". */
 export interface Position {
@@ -21,8 +24,27 @@ export interface Position {
   readonly seq: number;
 }
 
+/** What a frame's sender speaks beyond minor 0; absent when it speaks nothing more. */
+interface Minor {
+  readonly minor?: number;
+}
+
+/** Which of the frames that make one transition this is; 1 ≤ n ≤ of. Absent when it is the only one. */
+export interface Part {
+  readonly n: number;
+  /** 2 … {@link PARTS_MAX}. */
+  readonly of: number;
+}
+
+/** What releases of codec 1 and above say besides (minor 1). */
+interface LayeredRelease {
+  readonly part?: Part;
+  /** The codec model whose space the vectors are in, from 1; absent when there is none. */
+  readonly model?: number;
+}
+
 export type FrameHeader =
-  | {
+  | (Minor & {
       readonly kind: "delta";
       readonly epoch: number;
       readonly seq: number;
@@ -31,38 +53,56 @@ export type FrameHeader =
       readonly codec: number;
       /** 1–16 opaque bytes that follow the delta through logs. */
       readonly trace?: Uint8Array;
-    }
-  | { readonly kind: "pull"; readonly base: number; readonly trace?: Uint8Array }
-  | {
-      readonly kind: "snapshot";
+    })
+  | (Minor & { readonly kind: "pull"; readonly base: number; readonly trace?: Uint8Array })
+  | (Minor &
+      LayeredRelease & {
+        readonly kind: "snapshot";
+        readonly version: number;
+        /** 8 bytes. */
+        readonly contentHash: Uint8Array;
+        readonly codec: number;
+        /** The newest position of this device that the server has accounted for. */
+        readonly applied: Position | null;
+      })
+  | (Minor &
+      LayeredRelease & {
+        readonly kind: "release-delta";
+        readonly version: number;
+        readonly base: number;
+        readonly contentHash: Uint8Array;
+        readonly codec: number;
+        readonly applied: Position | null;
+      })
+  | (Minor & { readonly kind: "refusal" })
+  | (Minor & {
+      readonly kind: "model";
+      /** 1–65,535. */
       readonly version: number;
-      /** 8 bytes. */
+      /** The first 8 bytes of SHA-256 over the body. */
       readonly contentHash: Uint8Array;
-      readonly codec: number;
-      /** The newest position of this device that the server has accounted for. */
-      readonly applied: Position | null;
-    }
-  | {
-      readonly kind: "release-delta";
-      readonly version: number;
-      readonly base: number;
-      readonly contentHash: Uint8Array;
-      readonly codec: number;
-      readonly applied: Position | null;
-    }
-  | { readonly kind: "refusal" };
+    });
 
 export type FrameKind = FrameHeader["kind"];
 
 /** Epochs, seqs and versions; 2^48 − 1 leaves room to add without leaving the safe integers. */
 export const COUNTER_MAX = 2 ** 48 - 1;
 export const CONTENT_HASH_BYTES = 8;
+/** Frames that one transition from release to release may take. */
+export const PARTS_MAX = 255;
 
 const TRACE_BYTES_MAX = 16;
 const CODEC_MAX = 255;
 const MINOR_MAX = 65_535;
 const IGNORABLE_KEY_MIN = 32;
-const KINDS: readonly FrameKind[] = ["delta", "pull", "snapshot", "release-delta", "refusal"];
+const KINDS: readonly FrameKind[] = [
+  "delta",
+  "pull",
+  "snapshot",
+  "release-delta",
+  "refusal",
+  "model",
+];
 const KEY = {
   kind: 0,
   minor: 1,
@@ -75,13 +115,24 @@ const KEY = {
   trace: 8,
   contentHash: 9,
   applied: 10,
+  part: 11,
+  model: 12,
 } as const;
+const RELEASE_KEYS = [
+  KEY.version,
+  KEY.contentHash,
+  KEY.codec,
+  KEY.applied,
+  KEY.part,
+  KEY.model,
+] as const;
 const KEYS_OF: Readonly<Record<FrameKind, readonly number[]>> = {
   delta: [KEY.epoch, KEY.seq, KEY.base, KEY.codec, KEY.trace],
   pull: [KEY.base, KEY.trace],
-  snapshot: [KEY.version, KEY.contentHash, KEY.codec, KEY.applied],
-  "release-delta": [KEY.version, KEY.base, KEY.contentHash, KEY.codec, KEY.applied],
+  snapshot: RELEASE_KEYS,
+  "release-delta": [KEY.base, ...RELEASE_KEYS],
   refusal: [],
+  model: [KEY.version, KEY.contentHash],
 };
 
 /** The header's bytes. Its fields must be within range; anything else is a bug of the caller. */
@@ -90,7 +141,9 @@ export function encodeHeader(header: FrameHeader): Uint8Array {
   for (const [name, value] of Object.entries(header)) {
     if (name === "kind" || value === null || value === undefined) continue;
     const key = KEY[name as keyof typeof KEY];
-    map.set(key, name === "applied" ? [value.epoch, value.seq] : value);
+    if (name === "applied") map.set(key, [value.epoch, value.seq]);
+    else if (name === "part") map.set(key, [value.n, value.of]);
+    else map.set(key, value);
   }
   const bytes = encodeCbor(map);
   readHeader(bytes); // What we would refuse from a peer we do not send.
@@ -130,13 +183,14 @@ function headerEnd(window: Uint8Array, more: boolean): number {
 function headerOf(map: CborMap): FrameHeader {
   const kind = KINDS[uint(map, KEY.kind, "kind", 1, KINDS.length) - 1] as FrameKind;
   requireKnownKeys(map, kind);
-  if (map.has(KEY.minor)) uint(map, KEY.minor, "minor", 1, MINOR_MAX);
+  const minor = minorOf(map);
   const counter = (key: number, name: string, min: number) =>
     uint(map, key, name, min, COUNTER_MAX);
   switch (kind) {
     case "delta":
       return {
         kind,
+        ...minor,
         epoch: counter(KEY.epoch, "epoch", 1),
         seq: counter(KEY.seq, "seq", 1),
         base: counter(KEY.base, "base", 0),
@@ -144,31 +198,69 @@ function headerOf(map: CborMap): FrameHeader {
         ...traceOf(map),
       };
     case "pull":
-      return { kind, base: counter(KEY.base, "base", 0), ...traceOf(map) };
+      return { kind, ...minor, base: counter(KEY.base, "base", 0), ...traceOf(map) };
     case "snapshot":
-      return { kind, version: counter(KEY.version, "version", 0), ...releaseFields(map) };
+      return {
+        kind,
+        ...minor,
+        version: counter(KEY.version, "version", 0),
+        ...releaseFields(map),
+      };
     case "release-delta":
       return {
         kind,
+        ...minor,
         version: counter(KEY.version, "version", 1),
         base: counter(KEY.base, "base", 1),
         ...releaseFields(map),
       };
     case "refusal":
-      return { kind };
+      return { kind, ...minor };
+    case "model":
+      return {
+        kind,
+        ...minor,
+        version: uint(map, KEY.version, "version", 1, MODEL_VERSION_MAX),
+        contentHash: byteString(map, KEY.contentHash, "content-hash", CONTENT_HASH_BYTES),
+      };
   }
+}
+
+function minorOf(map: CborMap): Minor {
+  return map.has(KEY.minor) ? { minor: uint(map, KEY.minor, "minor", 1, MINOR_MAX) } : {};
 }
 
 function releaseFields(map: CborMap): {
   contentHash: Uint8Array;
   codec: number;
   applied: Position | null;
-} {
+} & LayeredRelease {
+  const codec = uint(map, KEY.codec, "codec", 0, CODEC_MAX);
   return {
     contentHash: byteString(map, KEY.contentHash, "content-hash", CONTENT_HASH_BYTES),
-    codec: uint(map, KEY.codec, "codec", 0, CODEC_MAX),
+    codec,
     applied: appliedOf(map.get(KEY.applied)),
+    ...layeredFields(map, codec),
   };
+}
+
+/** Codec 0 knows neither parts nor models. */
+function layeredFields(map: CborMap, codec: number): LayeredRelease {
+  const part = map.get(KEY.part);
+  for (const key of [KEY.part, KEY.model]) {
+    if (codec === 0 && map.has(key)) throw unknownKey(key, "release of codec 0");
+  }
+  return {
+    ...(part === undefined ? {} : { part: partOf(part) }),
+    ...(map.has(KEY.model) ? { model: uint(map, KEY.model, "model", 1, MODEL_VERSION_MAX) } : {}),
+  };
+}
+
+function partOf(value: CborValue): Part {
+  const [n, of, ...rest] = Array.isArray(value) ? (value as CborValue[]) : [];
+  const whole = typeof n === "number" && typeof of === "number" && rest.length === 0;
+  if (whole && n >= 1 && n <= of && of >= 2 && of <= PARTS_MAX) return { n, of };
+  throw new ProtocolError("header.part", `part must be [n, of], n ≤ of, of 2 to ${PARTS_MAX}`);
 }
 
 function requireKnownKeys(map: CborMap, kind: FrameKind): void {
@@ -179,10 +271,14 @@ function requireKnownKeys(map: CborMap, kind: FrameKind): void {
       throw new ProtocolError("header.dictionary", "dictionaries are reserved in this version");
     }
     if (typeof key === "number" && KEYS_OF[kind].includes(key)) continue;
-    throw new ProtocolError("header.unknown-key", `key ${key} has no meaning in a ${kind}`, {
-      detail: { key, kind },
-    });
+    throw unknownKey(key, kind);
   }
+}
+
+function unknownKey(key: CborKey, kind: string): ProtocolError {
+  return new ProtocolError("header.unknown-key", `key ${key} has no meaning in a ${kind}`, {
+    detail: { key, kind },
+  });
 }
 
 function uint(map: CborMap, key: number, name: string, min: number, max: number): number {

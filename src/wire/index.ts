@@ -10,6 +10,16 @@ export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
 export { fromSpace, toSpace } from "./codec1/klt.ts";
 export {
+  buildingLadder1,
+  buildLadder1,
+  downFrames1,
+  emptyLadder1,
+  hollowLadder1,
+  type Ladder1,
+  type LadderView,
+  rungOf,
+} from "./codec1/ladder1.ts";
+export {
   type CodecModel,
   type CodecModels,
   decodeModel,
@@ -20,6 +30,28 @@ export {
   prepareModel,
   SPECTRUM_MAX,
 } from "./codec1/model.ts";
+export {
+  type LayerSteps,
+  type Layers,
+  type Preview1,
+  type PreviewPattern,
+  RELEASE1_FRAME_BYTES_MAX,
+  type Release1,
+  type Release1Pattern,
+} from "./codec1/release1.ts";
+export { sharesRows } from "./codec1/release1-difference.ts";
+export { contentHash1 } from "./codec1/release1-hash.ts";
+export { layingRelease1, layRelease1 } from "./codec1/release1-lay.ts";
+export { TransitionReader, type TransitionStep } from "./codec1/release1-reader.ts";
+export { chooseSteps } from "./codec1/release1-steps.ts";
+export {
+  embeddingsOf,
+  NO_STEPS,
+  quantiseRelease1,
+  vectorsOf,
+} from "./codec1/release1-vectors.ts";
+export { encodeTransition } from "./codec1/release1-writer.ts";
+export { inSlices, type Slices } from "./codec1/slices.ts";
 export { codecById } from "./codecs.ts";
 export { contentHash } from "./content-hash.ts";
 export type {
@@ -53,6 +85,7 @@ export {
 } from "./grid.ts";
 export { COUNTER_MAX, type FrameHeader, type FrameKind, type Position } from "./header.ts";
 export { buildLadder, downFrame, emptyLadder, type Ladder } from "./ladder.ts";
+export { encodeModelFrame, readModelFrame } from "./model-frame.ts";
 export { decodeRefusal, encodeRefusal, PROBLEMS_MAX, type Problem } from "./refusal.ts";
 export {
   RELEASE_PATTERNS_MAX,
@@ -63,6 +96,13 @@ export {
 } from "./release.ts";
 export { decodeRelease } from "./release-decode.ts";
 export { encodeReleaseDelta, encodeSnapshot, quantiseRelease } from "./release-encode.ts";
-export { type Direction, parseTopic, topicOf } from "./topics.ts";
+export {
+  codecTopicOf,
+  type Direction,
+  type ModelKey,
+  parseCodecTopic,
+  parseTopic,
+  topicOf,
+} from "./topics.ts";
 export { VERSION_LOG, type VersionEntry, WIRE_MINOR, WIRE_VERSION } from "./version.ts";
 export { loadZstd, type Zstd } from "./zstd.ts";

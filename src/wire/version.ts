@@ -10,7 +10,7 @@
  */
 
 export const WIRE_VERSION = 1;
-export const WIRE_MINOR = 0;
+export const WIRE_MINOR = 1;
 
 export interface VersionEntry {
   readonly version: number;
@@ -30,5 +30,13 @@ export const VERSION_LOG: readonly VersionEntry[] = [
     change: "First protocol: delta, pull, snapshot, release delta, refusal; codec 0 (int8).",
     oldPeersMayIgnore: false,
     fingerprint: "f103f7a9cf56ff63306ac2f63e52914fc25f7df8f1a9687c618c739faec92734",
+  },
+  {
+    version: 1,
+    minor: 1,
+    change:
+      "Codec models (kind 6) on topics of their own; a device names its minor before it listens.",
+    oldPeersMayIgnore: true,
+    fingerprint: "6cc5359d18c47a9caacee4f112d9aba332d35192aa8fcf8e9937b765ab155c13",
   },
 ];

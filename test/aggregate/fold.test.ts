@@ -79,6 +79,42 @@ describe("fold", () => {
     expect(errorMax).toBeLessThanOrEqual(130);
   });
 
+  it("a vector keeps the space it came in, and each space has its own part of the sums", () => {
+    const bench = new FoldBench();
+    const other = keyOf("tv-2");
+    bench.send(TV, { seq: 1, space: 9, upserts: [absolute("a", 1)] });
+    bench.send(other, { seq: 1, upserts: [absolute("a", 2)] });
+    expect([...(row(bench, "a")?.parts.keys() ?? [])].sort()).toEqual([0, 9]);
+    // A frame of another space that keeps the vector does not move it.
+    bench.send(TV, { seq: 2, space: 4, upserts: [kept("a", 1)] });
+    expect(bench.device(TV).registers.get("a")).toMatchObject({ kind: "live", space: 9, seq: 2 });
+    bench.send(TV, { seq: 3, upserts: [absolute("a", 3)] });
+    expect([...(row(bench, "a")?.parts.entries() ?? [])]).toMatchObject([[0, { devices: 2 }]]);
+    expect(bench.sums.rowsBySpace).toEqual(new Map([["acme", new Map([[0, 1]])]]));
+  });
+
+  it("P6: a difference in another space than its register is refused, and costs only its delta", () => {
+    const bench = new FoldBench();
+    bench.send(TV, { seq: 1, space: 1, upserts: [absolute("a", 1)] });
+    const before = bench.device(TV).registers.get("a") as LiveRegister;
+    const embedding = {
+      mode: "difference" as const,
+      target: vectorOf(2),
+      reference: before.vector,
+      referenceSeq: 1,
+    };
+    const upserts = [absolute("a", 1, { embedding })];
+    for (const [seq, space] of [
+      [2, 0],
+      [3, 2],
+    ] as const) {
+      const { outcomes } = bench.send(TV, { seq, space, upserts });
+      expect(outcomes).toEqual([{ kind: "dead-lettered", reason: "reference.space" }]);
+    }
+    expect(bench.device(TV).registers.get("a")).toBe(before);
+    expect(bench.send(TV, { seq: 4, space: 1, upserts }).outcomes).toEqual([{ kind: "applied" }]);
+  });
+
   it("two deltas of one device in one batch meet in the draft, in either order", () => {
     const first = deltaFrame({ seq: 1, upserts: [absolute("a", 1)] });
     const second = deltaFrame({ seq: 2, upserts: [kept("a", 1, 77)] });

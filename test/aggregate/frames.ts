@@ -1,10 +1,15 @@
-/** Frames, entries and folds as the aggregator's tests need them: real wire bytes, eight dimensions. */
+/**
+ * Frames, entries and folds as the aggregator's tests need them: real wire bytes, eight dimensions.
+ *
+ * The fold does not care how vectors were coded, only which space they are in. So frames here are
+ * codec 0, and one that stands for a space other than 0 says so in its trace.
+ */
 
 import { fold } from "../../src/aggregate/fold.ts";
 import { DEFAULT_FOLD_POLICY, type FoldPolicy } from "../../src/aggregate/fold-policy.ts";
-import { readFrame } from "../../src/aggregate/fold-read.ts";
+import { type ReadFrame, readFrame } from "../../src/aggregate/fold-read.ts";
 import type { DeviceState, FoldEntry, Folded } from "../../src/aggregate/fold-state.ts";
-import { applyChanges, type ShardSums } from "../../src/aggregate/merge.ts";
+import { applyChanges, noSums, type ShardSums } from "../../src/aggregate/merge.ts";
 import { type DeviceKey, deviceName, seededRandom } from "../../src/core/index.ts";
 import type { QueueEntry } from "../../src/queue/index.ts";
 import {
@@ -52,13 +57,26 @@ export interface DeltaSpec {
   readonly seq: number;
   readonly base?: number;
   readonly dim?: number;
+  readonly space?: number;
   readonly upserts?: readonly Upsert[];
   readonly removals?: readonly string[];
 }
 
 export function deltaFrame(spec: DeltaSpec): Uint8Array {
-  const { epoch = 1, seq, base = 0, dim = DIM, upserts = [], removals = [] } = spec;
-  return encodeDelta({ epoch, seq, base }, { dim, upserts, removals }, codec0, zstd).frame;
+  const { epoch = 1, seq, base = 0, dim = DIM, space = 0, upserts = [], removals = [] } = spec;
+  const at = { epoch, seq, base, ...traceOf(space) };
+  return encodeDelta(at, { dim, upserts, removals }, codec0, zstd).frame;
+}
+
+/** How a frame says which space it stands for. */
+export function traceOf(space: number): { trace?: Uint8Array } {
+  return space === 0 ? {} : { trace: Uint8Array.of(space & 0xff, space >> 8) };
+}
+
+function inItsSpace(read: ReadFrame): ReadFrame {
+  if (read.kind === "refused") return read;
+  const [low = 0, high = 0] = read.delta.header.trace ?? [];
+  return { ...read, delta: { ...read.delta, space: low | (high << 8) } };
 }
 
 export function keyOf(device: string, tenant = "acme"): DeviceKey {
@@ -70,12 +88,12 @@ export function queued(key: DeviceKey, frame: Uint8Array, receivedAtMs = NOW_MS)
 }
 
 export function foldable(entry: QueueEntry, isFinal = false): FoldEntry {
-  return { ...entry, read: readFrame(entry.frame, zstd), final: isFinal };
+  return { ...entry, read: inItsSpace(readFrame(entry.frame, zstd)), final: isFinal };
 }
 
 /** A shard without a store: folds batches and keeps what they say. */
 export class FoldBench {
-  readonly sums: ShardSums = { tenants: new Map(), rowsByBucket: new Map() };
+  readonly sums: ShardSums = noSums();
   readonly devices = new Map<string, DeviceState>();
   readonly #policy: FoldPolicy;
 

@@ -9,13 +9,24 @@
 import { bucketOf, type Retention } from "../../src/aggregate/buckets.ts";
 import type { FoldEntry } from "../../src/aggregate/fold-state.ts";
 import type { ShardSums } from "../../src/aggregate/merge.ts";
-import { addSums, copySums, encodeSums, type PatternSums } from "../../src/aggregate/sums.ts";
+import {
+  addSums,
+  copySums,
+  encodeSums,
+  type PatternSums,
+  type SumsPart,
+} from "../../src/aggregate/sums.ts";
 import { deviceName, limits } from "../../src/core/index.ts";
 import { type DecodedUpsert, type GridVector, reconstruct } from "../../src/wire/index.ts";
 
-interface Word {
-  readonly upsert: DecodedUpsert;
+/** A vector as a register holds it: with the space it is in. */
+interface Placed {
+  readonly space: number;
   readonly vector: GridVector;
+}
+
+interface Word extends Placed {
+  readonly upsert: DecodedUpsert;
   readonly bucket: number;
 }
 
@@ -25,7 +36,7 @@ export type SumTable = ReadonlyMap<string, Uint8Array>;
 /** What the sums must be after exactly `applied`, each delta once, in any order. */
 export function referenceFold(applied: readonly FoldEntry[], retention: Retention): SumTable {
   const lastWords = new Map<string, Word | null>();
-  const everWritten = new Map<string, GridVector>();
+  const everWritten = new Map<string, Placed>();
   const played = [...applied].sort((a, b) => {
     const [left, right] = [positionOf(a), positionOf(b)];
     return left.epoch - right.epoch || left.seq - right.seq;
@@ -37,15 +48,22 @@ export function referenceFold(applied: readonly FoldEntry[], retention: Retentio
     for (const upsert of read.delta.upserts) {
       const place = `${deviceName(key)}/${upsert.id}`;
       const referenced = everWritten.get(`${place} ${epoch}.${upsert.referenceSeq}`) ?? null;
-      const vector =
-        upsert.residual === null ? referenced : reconstruct(referenced, upsert.residual);
-      if (vector === null) throw new Error("a reference exists");
-      everWritten.set(`${place} ${epoch}.${seq}`, vector);
-      lastWords.set(place, { upsert, vector, bucket });
+      const placed = placedOf(upsert, referenced, read.delta.space);
+      everWritten.set(`${place} ${epoch}.${seq}`, placed);
+      lastWords.set(place, { upsert, ...placed, bucket });
     }
     for (const id of read.delta.removals) lastWords.set(`${deviceName(key)}/${id}`, null);
   }
   return addUp(lastWords);
+}
+
+function placedOf(upsert: DecodedUpsert, referenced: Placed | null, space: number): Placed {
+  if (upsert.residual === null) {
+    if (referenced === null) throw new Error("a reference exists");
+    return referenced;
+  }
+  if (referenced !== null && referenced.space !== space) throw new Error("one space, or absolute");
+  return { space, vector: reconstruct(referenced?.vector ?? null, upsert.residual) };
 }
 
 function addUp(lastWords: ReadonlyMap<string, Word | null>): SumTable {
@@ -60,18 +78,25 @@ function addUp(lastWords: ReadonlyMap<string, Word | null>): SumTable {
 }
 
 function sumOf(words: readonly Word[]): PatternSums {
-  const total = (termOf: (word: Word) => bigint) =>
-    Number(words.reduce((sum, word) => sum + termOf(word), 0n));
+  const total = (termOf: (word: Word) => bigint, of = words) =>
+    Number(of.reduce((sum, word) => sum + termOf(word), 0n));
   const weightOf = ({ upsert }: Word) => BigInt(upsert.weight);
   const dim = words[0]?.vector.length ?? limits.DIMENSION_DEFAULT;
+  const parts = new Map<number, SumsPart>();
+  for (const { space } of words) {
+    const own = words.filter((word) => word.space === space);
+    const vector = Float64Array.from({ length: dim }, (_, index) =>
+      total((word) => weightOf(word) * BigInt(word.vector[index] ?? 0), own),
+    );
+    parts.set(space, { devices: own.length, vector });
+  }
   return {
+    dim,
     weight: total(weightOf),
     devices: words.length,
     success: total((word) => weightOf(word) * BigInt(Math.round(word.upsert.success * 1000))),
     samples: total(({ upsert }) => BigInt(Math.min(upsert.samples, 2 ** 22))),
-    vector: Float64Array.from({ length: dim }, (_, index) =>
-      total((word) => weightOf(word) * BigInt(word.vector[index] ?? 0)),
-    ),
+    parts,
   };
 }
 

@@ -23,6 +23,7 @@ const live = fc.record({
   successPermille: fc.integer({ min: 0, max: 1_000 }),
   samples: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   updatedAtS: fc.integer({ min: 0, max: 2 ** 40 }),
+  space: fc.integer({ min: 0, max: 0xffff }),
   vector: fc.int16Array({ minLength: 8, maxLength: 40 }),
 });
 const tombstone = fc.record({ kind: fc.constant("tombstone" as const), ...written });
@@ -64,13 +65,21 @@ describe("register", () => {
       }),
     );
   });
+
+  it("of the format without a space is refused by name", () => {
+    const bytes = encodeRegister({ kind: "tombstone", epoch: 1, seq: 1, bucket: 1 });
+    bytes[0] = 1;
+    expect(() => decodeRegister(bytes)).toThrow(/format 1; this version reads 2/);
+  });
 });
 
 describe("sums", () => {
+  /** A seed's space depends on the seed, so that any few of them mix spaces. */
   const part = (seed: number, weight = 3) => ({
     weight,
     successPermille: 700,
     samples: 50,
+    space: [0, 7, 0xffff][seed % 3] ?? 0,
     vector: vectorOf(seed),
   });
 
@@ -101,6 +110,28 @@ describe("sums", () => {
     expect(encodeSums(sum)).toEqual(encodeSums(both));
   });
 
+  it("a space has its own sum and its own count, and is gone with its last device", () => {
+    const sums = emptySums(8);
+    for (const seed of [1, 3, 4]) contribute(sums, part(seed), 1);
+    const countOf = () => [...sums.parts].map(([space, { devices }]) => [space, devices]);
+    expect(countOf()).toEqual([
+      [7, 2],
+      [0, 1],
+    ]);
+    expect(sums.devices).toBe(3);
+    const own = sums.parts.get(0)?.vector;
+    expect(own).toEqual(Float64Array.from(vectorOf(3), (value) => 3 * value));
+    contribute(sums, part(3), -1);
+    expect(countOf()).toEqual([[7, 2]]);
+    expect(encodeSums(decodeSums(encodeSums(sums)))).toEqual(encodeSums(sums));
+  });
+
+  it("assert when a register is taken back from a space it was not counted in", () => {
+    const sums = emptySums(8);
+    contribute(sums, part(1), 1);
+    expect(() => contribute(sums, { ...part(1), space: 3 }, -1)).toThrow(/assertion failed/);
+  });
+
   it("one register's samples are counted up to 2^22, and taken back alike", () => {
     const sums = emptySums(8);
     contribute(sums, { ...part(1), samples: 2 ** 32 - 1 }, 1);
@@ -114,25 +145,36 @@ describe("sums", () => {
   });
 
   it("refuse bytes they would not write", () => {
-    const bytes = encodeSums(emptySums(8));
+    const sums = emptySums(8);
+    for (const seed of [1, 3]) contribute(sums, part(seed), 1);
+    const bytes = encodeSums(sums);
     const broken = (change: (copy: Uint8Array) => Uint8Array) => () =>
       decodeSums(change(bytes.slice()));
     const withFloat = (offset: number, value: number) => (copy: Uint8Array) => {
       new DataView(copy.buffer).setFloat64(offset, value, true);
       return copy;
     };
-    const cases = [
-      (copy: Uint8Array) => copy.subarray(0, copy.length - 1),
-      (copy: Uint8Array) => copy.subarray(0, 40),
-      (copy: Uint8Array) => copy.fill(2, 0, 1),
-      (copy: Uint8Array) => copy.fill(1, 7, 8),
-      withFloat(8, -1),
-      withFloat(16, 0.5),
-      withFloat(40, Number.NaN),
-      withFloat(48, 2 ** 53),
+    const secondPart = 40 + 16 + 8 * 8;
+    const cases: [string, (copy: Uint8Array) => Uint8Array][] = [
+      ["cut short", (copy) => copy.subarray(0, copy.length - 1)],
+      ["no parts", (copy) => copy.subarray(0, 40)],
+      ["not even a head", (copy) => copy.subarray(0, 3)],
+      ["the format without spaces", (copy) => copy.fill(1, 0, 1)],
+      ["padding", (copy) => copy.fill(1, 3, 4)],
+      ["another dimension", (copy) => copy.fill(9, 4, 5)],
+      ["no dimension", (copy) => copy.fill(0, 4, 6)],
+      ["fewer parts than there are", (copy) => copy.fill(1, 6, 7)],
+      ["a negative weight", withFloat(8, -1)],
+      ["half a device", withFloat(16, 0.5)],
+      ["devices in no part", withFloat(16, 3)],
+      ["a space past two bytes", withFloat(secondPart, 0x10000)],
+      ["a space twice", withFloat(secondPart, 0)],
+      ["a part without devices", withFloat(48, 0)],
+      ["no number", withFloat(56, Number.NaN)],
+      ["a component past 2^53", withFloat(64, 2 ** 53)],
     ];
-    for (const change of cases) {
-      expect(broken(change)).toThrow(expect.objectContaining({ reason: "record.sums" }));
+    for (const [name, change] of cases) {
+      expect(broken(change), name).toThrow(expect.objectContaining({ reason: "record.sums" }));
     }
   });
 });

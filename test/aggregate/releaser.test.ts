@@ -3,9 +3,17 @@ import { describe, expect, it } from "vitest";
 import { Releaser } from "../../src/aggregate/releaser.ts";
 import { seededRandom } from "../../src/core/index.ts";
 import { createMetrics } from "../../src/observe/index.ts";
-import { memoryStore, type Store } from "../../src/store/index.ts";
-import { contentHash, type Release } from "../../src/wire/index.ts";
+import { type CurrentLadders, memoryStore, type Store } from "../../src/store/index.ts";
+import {
+  type CodecModel,
+  contentHash,
+  downFrames1,
+  type Release,
+  type Release1,
+} from "../../src/wire/index.ts";
 import { type ManualClock, manualClock, settle } from "../support/manual-clock.ts";
+import { heldModel } from "../wire/codec1/models.ts";
+import { modelsOf, received } from "../wire/codec1/releases1.ts";
 import { type Fault, faultyStore } from "./faults.ts";
 import { absolute, deltaFrame, keyOf, NOW_MS, queued, vectorOf, zstd } from "./frames.ts";
 import { openWriter, watchOutcome } from "./writers.ts";
@@ -18,8 +26,14 @@ function setUp(shards = 1) {
   return { clock, faulty, store: faulty.store };
 }
 
-function releaserOn(store: Store, clock: ManualClock, owner = "releaser-1"): Releaser {
+function releaserOn(
+  store: Store,
+  clock: ManualClock,
+  owner = "releaser-1",
+  newestModel: () => Promise<CodecModel | null> = async () => null,
+): Releaser {
   return new Releaser({
+    newestModel,
     store,
     zstd,
     owner,
@@ -82,12 +96,55 @@ describe("releaser", () => {
     expect(await releaser.releaseNow(TENANT)).toMatchObject({ kind: "published", version: 2 });
     expect(versions).toEqual([1, 2]);
     const [newest, before] = await store.recentReleases(TENANT);
-    expect(newest?.version).toBe(2);
-    const ladder = await store.currentRelease(TENANT);
-    expect(ladder?.contentHash).toEqual(contentHash(newest as Release));
-    expect(before?.version).toBe(1);
+    expect(newest?.release.version).toBe(2);
+    const ladders = await store.currentRelease(TENANT);
+    expect(ladders?.ladder.contentHash).toEqual(contentHash(newest?.release as Release));
+    expect(before?.release.version).toBe(1);
     await releaser.stop();
     expect(clock.pending).toBe(0);
+  });
+
+  it("publishes rendition 1 beside it, of the same version, with a rung from the one before", async () => {
+    const { clock, store } = setUp();
+    const model = heldModel(8, 3);
+    const releaser = releaserOn(store, clock, "releaser-1", async () => model);
+    const models = modelsOf(model);
+    let held: Release1 | null = null;
+    for (const [index, patterns] of [["a", "b", "c"], ["d"]].entries()) {
+      for (const pattern of patterns) {
+        const seed = 10 * index + pattern.charCodeAt(0);
+        await push(store, clock, { seed, seq: seed, pattern });
+      }
+      await releaser.releaseNow(TENANT);
+      const { ladder, ladder1 } = (await store.currentRelease(TENANT)) as CurrentLadders;
+      if (ladder1 === null) throw new Error("rendition 1 is published");
+      expect([ladder1.version, ladder1.model]).toEqual([ladder.version, 3]);
+      expect([...ladder1.deltas.keys()]).toEqual(index === 0 ? [] : [1]);
+      const frames = downFrames1(ladder1, { base: held === null ? 0 : 1, applied: null });
+      held = received(frames, held, models);
+      const [newest] = await store.recentReleases(TENANT);
+      expect(held).toEqual(newest?.release1);
+      expect(held.patterns.map(({ id }) => id)).toEqual(
+        newest?.release.patterns.map(({ id }) => id),
+      );
+    }
+    expect(await releaser.releaseNow(TENANT)).toEqual({ kind: "unchanged", version: 2 });
+    await releaser.stop();
+  });
+
+  it("a new model alone makes a new version", async () => {
+    const { clock, store } = setUp();
+    await push(store, clock, { seed: 1, seq: 1 });
+    let model: CodecModel | null = null;
+    const releaser = releaserOn(store, clock, "releaser-1", async () => model);
+    expect(await releaser.releaseNow(TENANT)).toMatchObject({ kind: "published", version: 1 });
+    expect((await store.currentRelease(TENANT))?.ladder1?.model).toBe(0);
+    model = heldModel(8, 1);
+    expect(await releaser.releaseNow(TENANT)).toMatchObject({ kind: "published", version: 2 });
+    const after = await store.currentRelease(TENANT);
+    expect(after?.ladder1).toMatchObject({ version: 2, model: 1, deltas: new Map() });
+    expect(await releaser.releaseNow(TENANT)).toEqual({ kind: "unchanged", version: 2 });
+    await releaser.stop();
   });
 
   it("keeps its pace: a round at the start and one per cadence", async () => {
@@ -96,11 +153,11 @@ describe("releaser", () => {
     const releaser = releaserOn(store, clock);
     await releaser.start();
     await settle();
-    expect((await store.currentRelease(TENANT))?.version).toBe(1);
+    expect((await store.currentRelease(TENANT))?.ladder.version).toBe(1);
     await push(store, clock, { seed: 2, seq: 2 });
-    expect((await store.currentRelease(TENANT))?.version).toBe(1);
+    expect((await store.currentRelease(TENANT))?.ladder.version).toBe(1);
     await clock.advance(11_000);
-    expect((await store.currentRelease(TENANT))?.version).toBe(2);
+    expect((await store.currentRelease(TENANT))?.ladder.version).toBe(2);
     await releaser.stop();
     expect(clock.pending).toBe(0);
   });
@@ -126,7 +183,8 @@ describe("releaser", () => {
     await clock.advance(1_000);
     expect(round.state).toBe("done");
     expect(faulty.calls("publishRelease")).toBe(3);
-    expect((await store.recentReleases(TENANT)).map((release) => release.version)).toEqual([1]);
+    const kept = await store.recentReleases(TENANT);
+    expect(kept.map(({ release }) => release.version)).toEqual([1]);
     expect(await releaser.releaseNow(TENANT)).toEqual({ kind: "unchanged", version: 1 });
     await releaser.stop();
   });
@@ -174,7 +232,7 @@ describe("releaser", () => {
         for (const releaser of releasers) await releaser.stop();
         expect(published).toEqual(published.map((_, index) => index + 1));
         const kept = await inner.recentReleases(TENANT);
-        expect(kept.map((release) => release.version)).toEqual(
+        expect(kept.map(({ release }) => release.version)).toEqual(
           [...published].reverse().slice(0, 8),
         );
       }),
@@ -211,11 +269,11 @@ describe("releaser", () => {
     await job;
     const releaser = releaserOn(store, clock);
     expect(await releaser.releaseNow(TENANT)).toMatchObject({ kind: "published", version: 1 });
-    const [before] = await store.recentReleases(TENANT);
+    const before = (await store.recentReleases(TENANT))[0]?.release;
     await writer.forget(odd);
     await writer.stop();
     expect(await releaser.releaseNow(TENANT)).toMatchObject({ kind: "published", version: 2 });
-    const [after] = await store.recentReleases(TENANT);
+    const after = (await store.recentReleases(TENANT))[0]?.release;
     expect(after?.patterns[0]?.devices).toBe(40);
     expect(before?.patterns[0]?.devices).toBe(41);
     // All who are left say exactly this, so a mean that is free of the forgotten one is exactly it.

@@ -12,11 +12,11 @@ export const RELEASE_POLICY: VersionPolicy = { ...DEFAULT_VERSION_POLICY, minDev
 export function sumRow(
   pattern: string,
   vector: GridVector,
-  { devices = 5, weight = 100, bucket = BUCKET, tenant = "acme" } = {},
+  { devices = 5, weight = 100, bucket = BUCKET, tenant = "acme", space = 0 } = {},
 ): StoredSumRow {
   const sums = emptySums(vector.length);
   for (let device = 0; device < devices; device += 1) {
-    contribute(sums, { weight, successPermille: 800, samples: 10, vector }, 1);
+    contribute(sums, { weight, successPermille: 800, samples: 10, space, vector }, 1);
   }
   return { tenant, pattern, bucket, blob: encodeSums(sums) };
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { StoredSumRow } from "../../src/aggregate/merge.ts";
 import { planRelease } from "../../src/aggregate/version.ts";
 import { requireVersionPolicy, type VersionPolicy } from "../../src/aggregate/version-policy.ts";
-import { totalsOf } from "../../src/aggregate/version-totals.ts";
+import { totalsIn, totalsOf } from "../../src/aggregate/version-totals.ts";
 import { limits, seededRandom } from "../../src/core/index.ts";
 import {
   buildLadder,
@@ -24,9 +24,27 @@ function plan(
   { exact = false, dim = 8, bucket = BUCKET } = {},
 ) {
   const whole = { ...RELEASE_POLICY, ...policy };
-  const totals = totalsOf(rows, whole, bucket, dim);
+  const spaced = totalsOf(rows, whole, bucket, dim);
+  const totals = totalsIn(0, spaced, dim, (space, vectors) =>
+    vectors.map((vector) => reflect(space, vector)),
+  );
   return planRelease(totals, previous, { policy: whole, dim, exact, codec: codec0, zstd });
 }
+
+/**
+ * A space of the tests: I − 2·u·uᵀ with a unit vector u that the space's number gives. Orthonormal,
+ * full of fractions, and its own inverse.
+ */
+function reflect(space: number, vector: ArrayLike<number>): Float64Array {
+  const u = Float64Array.from(vectorOf(space, vector.length));
+  const norm = Math.hypot(...u);
+  let along = 0;
+  for (let at = 0; at < u.length; at += 1) along += ((u[at] ?? 0) / norm) * (vector[at] ?? 0);
+  return u.map((value, at) => (vector[at] ?? 0) - 2 * along * (value / norm));
+}
+
+const inSpace = (space: number, vector: GridVector): GridVector =>
+  space === 0 ? vector : Int16Array.from(reflect(space, vector), Math.round);
 
 const idsOf = (release: Release) => release.patterns.map((pattern) => pattern.id);
 const vectorIn = (release: Release, id: string): GridVector | undefined =>
@@ -47,6 +65,7 @@ describe("version", () => {
       devices: fc.integer({ min: 1, max: 6 }),
       weight: fc.integer({ min: 1, max: 1_023 }),
       age: fc.integer({ min: 0, max: 12 }),
+      space: fc.constantFrom(0, 1, 2, 0xffff),
       shard: fc.integer({ min: 0, max: 4 }),
     });
     fc.assert(
@@ -67,6 +86,46 @@ describe("version", () => {
       ),
       { numRuns: 80 },
     );
+  });
+
+  it("a release does not show in which spaces its devices spoke", () => {
+    const said = Array.from({ length: 6 }, (_, index) => vectorOf(index + 1));
+    const rowsIn = (spaceOf: (index: number) => number) =>
+      said.flatMap((vector, index) => {
+        const space = spaceOf(index);
+        const rest = sumRow(`p${index}`, vector, { devices: 2, bucket: BUCKET - 1 });
+        return [sumRow(`p${index}`, inSpace(space, vector), { space }), rest];
+      });
+    const plain = plan(rowsIn(() => 0)).release;
+    const mixed = plan(rowsIn((index) => index % 3)).release;
+    expect(mixed.patterns.map(({ vector, ...counts }) => counts)).toEqual(
+      plain.patterns.map(({ vector, ...counts }) => counts),
+    );
+    for (const [index, { vector }] of mixed.patterns.entries()) {
+      const other = plain.patterns[index]?.vector ?? [];
+      const apart = Math.max(...vector.map((value, at) => Math.abs(value - (other[at] ?? 0))));
+      // Rounding in the other space and a level of the codec, not more.
+      expect(apart).toBeLessThanOrEqual(130);
+    }
+  });
+
+  it("totals of one space are turned in one call, and those of the target not at all", () => {
+    const rows = [
+      sumRow("a", vectorOf(1), { space: 5 }),
+      sumRow("b", vectorOf(2), { space: 5 }),
+      sumRow("b", vectorOf(3), { space: 2 }),
+      sumRow("c", vectorOf(4), { space: 3 }),
+    ];
+    const asked: [number, number][] = [];
+    const spaced = totalsOf(rows, RELEASE_POLICY, BUCKET, 8);
+    totalsIn(3, spaced, 8, (space, vectors) => {
+      asked.push([space, vectors.length]);
+      return vectors;
+    });
+    expect(asked).toEqual([
+      [2, 1],
+      [5, 2],
+    ]);
   });
 
   it("nothing of a pattern with too few devices leaves, not even in the mean", () => {
@@ -170,8 +229,10 @@ describe("version", () => {
     const rows = ids.map((id, index) =>
       sumRow(id, vectorOf(index + 1, dim), { weight: 100 + index }),
     );
-    const { release, leftOut } = plan(rows, null, { shrinkage: 0 }, { dim });
+    const { fresh, release, leftOut } = plan(rows, null, { shrinkage: 0 }, { dim });
     expect(release.patterns.length + leftOut.length).toBe(60);
+    // Rendition 1 has frames for all of them.
+    expect(fresh.patterns.map(({ id }) => id).sort()).toEqual(ids);
     expect(leftOut.length).toBeGreaterThan(20);
     // The heavier a pattern the higher it ranks here, so the light ones stay behind.
     expect(Math.max(...leftOut.map((id) => Number(id.slice(1))))).toBeLessThan(

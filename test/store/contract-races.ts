@@ -15,6 +15,7 @@ import {
   INTEGER_MAX,
   keysOn,
   letterOf,
+  modelOf,
   PROBLEM,
   releaseOf,
   SHARDS,
@@ -233,4 +234,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         },
     ),
   },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(place, fc.integer({ min: 1, max: 4 }), fc.nat({ max: 1 })).map(
+      ([at, version, salt]): Step =>
+        (store) => {
+          const token = tokenAt(store, RELEASER_LEASE, at);
+          return outcomeOf(store.putModel("acme", token, modelOf(version, salt)));
+        },
+    ),
+  },
+  fc.tuple(place, fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 3 })).map(
+    ([at, versions]): Step =>
+      (store) =>
+        outcomeOf(store.dropModels("acme", tokenAt(store, RELEASER_LEASE, at), versions)),
+  ),
 );

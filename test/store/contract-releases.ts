@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { waitFor } from "../support/wait.ts";
 import type { Bench } from "./contract.ts";
 import { outcomeOf, refusalOf } from "./observe.ts";
-import { leaseReleaser, releaseOf } from "./samples.ts";
+import { laddersOf, leaseReleaser, recentOf, releaseOf } from "./samples.ts";
 
 export function releaseContract(bench: Bench): void {
   test("release: none before the first, then exactly what was published", async () => {
@@ -15,10 +15,24 @@ export function releaseContract(bench: Bench): void {
     expect(await store.recentReleases("acme")).toEqual([]);
     await store.publishRelease("acme", await leaseReleaser(store), releaseOf(1));
     const other = await bench.another();
-    expect(await other.currentRelease("acme")).toEqual(releaseOf(1).ladder);
-    expect(await other.recentReleases("acme")).toEqual([releaseOf(1).release]);
+    expect(await other.currentRelease("acme")).toEqual(laddersOf(releaseOf(1)));
+    expect(await other.recentReleases("acme")).toEqual([recentOf(releaseOf(1))]);
     expect(await other.currentRelease("other")).toBeNull();
     expect(await other.tenants()).toEqual(["acme"]);
+  });
+
+  test("release: one without rendition 1 is kept beside those with it", async () => {
+    const store = bench.store();
+    const token = await leaseReleaser(store);
+    const plain = { ...releaseOf(1), rendition1: null };
+    await store.publishRelease("acme", token, plain);
+    expect(await store.currentRelease("acme")).toEqual({ ladder: plain.ladder, ladder1: null });
+    await store.publishRelease("acme", token, releaseOf(2));
+    expect(await store.currentRelease("acme")).toEqual(laddersOf(releaseOf(2)));
+    expect(await store.recentReleases("acme")).toEqual([
+      recentOf(releaseOf(2)),
+      { release: plain.release, release1: null },
+    ]);
   });
 
   test("P5: only the next version is taken", async () => {
@@ -32,7 +46,7 @@ export function releaseContract(bench: Bench): void {
     expect(await outcomeOf(store.publishRelease("acme", token, releaseOf(2, "acme", 9)))).toBe(
       "release.version",
     );
-    expect((await store.currentRelease("acme"))?.version).toBe(2);
+    expect((await store.currentRelease("acme"))?.ladder.version).toBe(2);
   });
 
   test("release: a resend of the same one is done once; a ladder of another is refused", async () => {
@@ -41,8 +55,15 @@ export function releaseContract(bench: Bench): void {
     await store.publishRelease("acme", token, releaseOf(1));
     await store.publishRelease("acme", token, releaseOf(1));
     expect(await store.recentReleases("acme")).toHaveLength(1);
-    const mixed = { release: releaseOf(2).release, ladder: releaseOf(3).ladder };
-    expect(await outcomeOf(store.publishRelease("acme", token, mixed))).toBe("release.mismatch");
+    const two = releaseOf(2);
+    const mixed = [
+      { ...two, ladder: releaseOf(3).ladder },
+      { ...two, rendition1: releaseOf(3).rendition1 },
+      { ...two, rendition1: releaseOf(2, "other").rendition1 },
+    ];
+    for (const stored of mixed) {
+      expect(await outcomeOf(store.publishRelease("acme", token, stored))).toBe("release.mismatch");
+    }
     const foreign = releaseOf(2, "other");
     expect(await outcomeOf(store.publishRelease("acme", token, foreign))).toBe("release.mismatch");
   });
@@ -74,8 +95,8 @@ export function releaseContract(bench: Bench): void {
     );
     expect(outcomes.filter((outcome) => outcome === "ok")).toHaveLength(1);
     const winner = outcomes.indexOf("ok");
-    expect(await store.currentRelease("acme")).toEqual(releaseOf(2, "acme", winner).ladder);
-    expect((await store.recentReleases("acme"))[0]).toEqual(releaseOf(2, "acme", winner).release);
+    expect(await store.currentRelease("acme")).toEqual(laddersOf(releaseOf(2, "acme", winner)));
+    expect((await store.recentReleases("acme"))[0]).toEqual(recentOf(releaseOf(2, "acme", winner)));
   });
 
   test("release: the newest eight stay as bases, newest first, for each tenant", async () => {
@@ -85,9 +106,9 @@ export function releaseContract(bench: Bench): void {
       await store.publishRelease("acme", token, releaseOf(version));
     }
     await store.publishRelease("other", await leaseReleaser(store, "other"), releaseOf(1, "other"));
-    const versions = (await store.recentReleases("acme")).map((release) => release.version);
+    const versions = (await store.recentReleases("acme")).map(({ release }) => release.version);
     expect(versions).toEqual([11, 10, 9, 8, 7, 6, 5, 4]);
-    expect(await store.recentReleases("other")).toEqual([releaseOf(1, "other").release]);
+    expect(await store.recentReleases("other")).toEqual([recentOf(releaseOf(1, "other"))]);
     expect(await store.tenants()).toEqual(["acme", "other"]);
   });
 

@@ -8,6 +8,7 @@ import type { Store, StoreOptions } from "../../src/store/index.ts";
 import { commitContract } from "./contract-commits.ts";
 import { deviceContract } from "./contract-devices.ts";
 import { leaseContract } from "./contract-leases.ts";
+import { modelContract } from "./contract-models.ts";
 import { raceContract } from "./contract-races.ts";
 import { releaseContract } from "./contract-releases.ts";
 import { SHARDS } from "./samples.ts";
@@ -78,6 +79,7 @@ export function storeContract(
     commitContract(bench);
     deviceContract(bench);
     releaseContract(bench);
+    modelContract(bench);
     raceContract(bench, options.runs);
   });
 }

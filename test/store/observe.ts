@@ -53,7 +53,8 @@ export async function observe(
       rows: sorted(rows),
     }));
     const ladder = await store.currentRelease(tenant);
-    releases.push({ tenant, sums, ladder, recent: await store.recentReleases(tenant) });
+    const recent = await store.recentReleases(tenant);
+    releases.push({ tenant, sums, ladder, recent, models: await store.models(tenant) });
   }
   return { shards, devices, tenants: await store.tenants(), releases };
 }

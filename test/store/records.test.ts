@@ -1,5 +1,6 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
+import { decodeStoredModel, encodeStoredModel } from "../../src/store/model-records.ts";
 import {
   decodeCursor,
   decodeDeadLetter,
@@ -12,7 +13,8 @@ import {
   encodeLadder,
   encodeRelease,
 } from "../../src/store/release-records.ts";
-import { hex, reasonOf, refusalOf } from "../support/reason.ts";
+import { hex, reasonOf } from "../support/reason.ts";
+import { recordProperties } from "./record-properties.ts";
 import { ALL_BYTES, bytes, cursorOf, keyOn, letterOf, releaseOf } from "./samples.ts";
 
 const natural = fc.oneof(
@@ -87,69 +89,18 @@ const ladder = fc.record({
     .map((entries) => new Map(entries)),
 });
 
-function recordProperties<T>(
-  name: string,
-  values: fc.Arbitrary<T>,
-  encode: (value: T) => Uint8Array,
-  decode: (stored: Uint8Array) => T,
-): void {
-  describe(`record: a ${name}`, () => {
-    test("comes back as it was", () => {
-      fc.assert(
-        fc.property(values, (value) => {
-          // The copy loses the prototypes of fast-check's records, as a store does.
-          expect(decode(encode(value))).toEqual(structuredClone(value));
-        }),
-      );
-    });
-
-    test("that was cut short is refused", () => {
-      fc.assert(
-        fc.property(values, fc.nat(), (value, random) => {
-          const whole = encode(value);
-          const cut = whole.subarray(0, random % whole.length);
-          expect(refusalOf(() => decode(cut))).toMatch(/^Serialization record\./);
-        }),
-      );
-    });
-
-    test("with bytes behind it is refused", () => {
-      fc.assert(
-        fc.property(values, (value) => {
-          const longer = Buffer.concat([encode(value), bytes(0)]);
-          expect(reasonOf(() => decode(longer))).toBe("record.trailing");
-        }),
-      );
-    });
-
-    test("of another version is refused", () => {
-      fc.assert(
-        fc.property(values, fc.integer({ min: 2, max: 255 }), (value, version) => {
-          const other = Uint8Array.from(encode(value));
-          other[0] = version;
-          expect(reasonOf(() => decode(other))).toBe("record.version");
-        }),
-      );
-    });
-
-    test("has one spelling: noise is refused, or encodes to itself", () => {
-      fc.assert(
-        fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => {
-          const stored = Uint8Array.from([1, ...noise]);
-          const reason = reasonOf(() => decode(stored));
-          if (reason !== null) expect(reason).toMatch(/^record\./);
-          else expect(Buffer.from(encode(decode(stored)))).toEqual(Buffer.from(stored));
-        }),
-        { numRuns: 2_000 },
-      );
-    });
-  });
-}
+const model = fc.record({
+  version: natural,
+  samples: natural,
+  learntAtMs: natural,
+  bytes: blob,
+});
 
 recordProperties("cursor", cursor, encodeCursor, decodeCursor);
 recordProperties("dead letter", letter, encodeDeadLetter, decodeDeadLetter);
 recordProperties("release", release, encodeRelease, decodeRelease);
 recordProperties("ladder", ladder, encodeLadder, decodeLadder);
+recordProperties("codec model", model, encodeStoredModel, decodeStoredModel);
 
 test("record: a stored cursor of version 1 is read for ever", () => {
   const ahead = Uint8Array.from({ length: 32 }, (_, index) => index);
@@ -190,6 +141,18 @@ test("record: a stored release and ladder of version 1 are read for ever", () =>
   const golden = `01 04 61636d65 02 08 00ff0a0d02000708 00 00 8002 ${all} 01 01 01 03 010002`;
   expect(Buffer.from(encodeLadder(rungs)).toString("hex")).toBe(golden.replaceAll(" ", ""));
   expect(decodeLadder(hex(golden))).toEqual(rungs);
+});
+
+test("record: a stored codec model of version 1 is read for ever", () => {
+  const golden = "01 02 d00f 80d095ffbc31 03 00ff0d";
+  const stored = {
+    version: 2,
+    samples: 2_000,
+    learntAtMs: 1_700_000_000_000,
+    bytes: bytes(0, 255, 13),
+  };
+  expect(Buffer.from(encodeStoredModel(stored)).toString("hex")).toBe(golden.replaceAll(" ", ""));
+  expect(decodeStoredModel(hex(golden))).toEqual(stored);
 });
 
 test("record: numbers that are no counts are not written", () => {

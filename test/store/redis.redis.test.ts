@@ -7,7 +7,7 @@ import { waitFor } from "../support/wait.ts";
 import { storeContract } from "./contract.ts";
 import { crashContract } from "./contract-crash.ts";
 import { outcomeOf, refusalOf } from "./observe.ts";
-import { commitOf, leaseReleaser, leaseShard, releaseOf, SHARDS } from "./samples.ts";
+import { commitOf, leaseReleaser, leaseShard, modelOf, releaseOf, SHARDS } from "./samples.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -104,7 +104,9 @@ test("redis store: keys of one step share one hash tag", async () => {
   await admin.flushall();
   const store = await openRedis(server.url);
   await store.commit(2, await leaseShard(store, 2), 1, commitOf());
-  await store.publishRelease("acme", await leaseReleaser(store), releaseOf(1));
+  const token = await leaseReleaser(store);
+  await store.publishRelease("acme", token, releaseOf(1));
+  await store.putModel("acme", token, modelOf(1));
   const keys = (await admin.keys("*")).sort();
   expect(keys.every((key) => /^omega:\{(s2|racme|all)\}:[a-z]+$/.test(key))).toBe(true);
   expect(keys).toContain("omega:{s2}:fence");

@@ -5,10 +5,14 @@
 import { type DeviceKey, shardOf } from "../../src/core/index.ts";
 import type {
   Commit,
+  CurrentLadders,
   DeadLetter,
   DeviceCursor,
   DeviceWrite,
+  RecentRelease,
+  Rendition1,
   Store,
+  StoredModel,
   StoredRelease,
   SumRow,
 } from "../../src/store/index.ts";
@@ -88,8 +92,12 @@ export function commitOf(parts: Partial<Commit> = {}): Commit {
   };
 }
 
-/** A release whose content depends on its version and on `salt`. */
-export function releaseOf(version: number, tenant = "acme", salt = 0): StoredRelease {
+/** A release in both renditions, whose content depends on its version and on `salt`. */
+export function releaseOf(
+  version: number,
+  tenant = "acme",
+  salt = 0,
+): StoredRelease & { readonly rendition1: Rendition1 } {
   const vector = Int16Array.from(
     { length: 8 },
     (_, index) => (version * 31 + index - salt) % 16384,
@@ -112,7 +120,47 @@ export function releaseOf(version: number, tenant = "acme", salt = 0): StoredRel
         version > 1 ? [[version - 1, { compressed: true, bytes: bytes(1, 0, 2) }]] : [],
       ),
     },
+    rendition1: rendition1Of(version, tenant, salt),
   };
+}
+
+function rendition1Of(version: number, tenant: string, salt: number): Rendition1 {
+  const layer = (scale: number) =>
+    Int16Array.from({ length: 8 }, (_, index) => scale * (index - 4) + (salt % 100));
+  const part = (...values: number[]) => ({ compressed: false, bytes: bytes(...values) });
+  return {
+    release: {
+      version,
+      dim: 8,
+      space: 3,
+      steps: { coarse: 300, fine: 250, level: -40 },
+      patterns: [{ id: "drama", weight: 1000, devices: 50, layers: [layer(1), layer(8000)] }],
+      trends: [{ id: "film-1", score: 1000 }],
+    },
+    ladder: {
+      tenant,
+      version,
+      contentHash: bytes(1, 255, 10, 13, version & 255, salt & 255, 7, 8),
+      model: 3,
+      snapshot: [part(1, 2, 3), { compressed: false, bytes: ALL_BYTES }],
+      deltas: new Map(version > 1 ? [[version - 1, [part(0, 9), part()]]] : []),
+    },
+  };
+}
+
+/** What the store answers of a release afterwards. */
+export function laddersOf({ ladder, rendition1 }: StoredRelease): CurrentLadders {
+  return { ladder, ladder1: rendition1?.ladder ?? null };
+}
+
+export function recentOf({ release, rendition1 }: StoredRelease): RecentRelease {
+  return { release, release1: rendition1?.release ?? null };
+}
+
+/** A codec model whose content depends on its version and on `salt`. */
+export function modelOf(version: number, salt = 0): StoredModel {
+  const own = bytes(version & 255, salt & 255, ...ALL_BYTES);
+  return { version, bytes: own, samples: 1_000 * version, learntAtMs: 1_700_000_000_000 + salt };
 }
 
 /** Takes the lease of a shard; fails the test when somebody else holds it. */

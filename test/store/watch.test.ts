@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { seededRandom } from "../../src/core/index.ts";
 import { silentLogger } from "../../src/observe/index.ts";
-import { Listeners, problemEvents, releaseEvent } from "../../src/store/events.ts";
+import { Listeners, modelEvent, problemEvents, releaseEvent } from "../../src/store/events.ts";
 import { type NotificationSource, Watch } from "../../src/store/watch.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { keysOn } from "./samples.ts";
@@ -12,6 +12,7 @@ function rehearsal() {
   const heard: number[] = [];
   const state = {
     version: 1,
+    model: 1,
     links: 0,
     open: 0,
     isRefused: false,
@@ -38,6 +39,7 @@ function rehearsal() {
       };
     },
     releaseVersions: async () => new Map([["acme", state.version]]),
+    modelVersions: async () => new Map([["acme", state.model]]),
   };
   const watch = new Watch({ source, clock, random: seededRandom(7), log: silentLogger });
   const listener = {
@@ -74,6 +76,21 @@ test("P5: watch: a version missed while the link was down is told once it is bac
   expect(heard).toEqual([1, 5]);
   expect(state.links).toBe(2);
   expect(state.open).toBe(1);
+});
+
+test("watch: a codec model missed while the link was down is told once it is back", async () => {
+  const { clock, state, watch } = rehearsal();
+  const heard: number[] = [];
+  await watch.add({
+    onRelease() {},
+    onProblems() {},
+    onModel: (_tenant, version) => heard.push(version),
+  });
+  state.say(modelEvent("acme", 2));
+  state.model = 3;
+  state.cut();
+  await clock.advance(3_000);
+  expect(heard).toEqual([1, 2, 3]);
 });
 
 test("watch: a link that answers no ping is replaced", async () => {
@@ -144,7 +161,16 @@ test("events: what this version does not know is ignored", () => {
   const faults: unknown[] = [];
   const listeners = new Listeners((error) => faults.push(error));
   listeners.add({ onRelease: (...told) => heard.push(told), onProblems: (key) => heard.push(key) });
-  for (const event of ["", "shutdown", "release", "release a b", "release a/b 1", "problems x"]) {
+  for (const event of [
+    "",
+    "shutdown",
+    "model",
+    "model a/b 1",
+    "release",
+    "release a b",
+    "release a/b 1",
+    "problems x",
+  ]) {
     listeners.dispatch(event);
   }
   expect(heard).toEqual([]);

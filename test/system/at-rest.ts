@@ -108,8 +108,8 @@ export async function registerFaults(store: Store, fleet: FleetUnderTest): Promi
 
 /** P5: every device holds the current release, with its very content. */
 export async function versionFaults(store: Store, fleet: FleetUnderTest): Promise<string[]> {
-  const ladder = await store.currentRelease(TENANT);
-  if (ladder === null || ladder.version === 0) return ["P5: nothing was ever released"];
+  const ladder = (await store.currentRelease(TENANT))?.ladder;
+  if (ladder === undefined || ladder.version === 0) return ["P5: nothing was ever released"];
   const hex = (hash: Uint8Array | null) => Buffer.from(hash ?? []).toString("hex");
   const newest = `version ${ladder.version} (${hex(ladder.contentHash)})`;
   return fleet.devices.flatMap(({ key, client }) => {

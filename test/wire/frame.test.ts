@@ -10,6 +10,7 @@ import {
   encodePull,
   type FrameHeader,
   loadZstd,
+  MODEL_VERSION_MAX,
   packBody,
   peekFrame,
   unpackBody,
@@ -25,7 +26,7 @@ const contentHash = fc.uint8Array({ minLength: 8, maxLength: 8 });
 const codec = fc.nat(255);
 const applied = fc.option(anyPosition, { nil: null });
 
-const anyHeader: fc.Arbitrary<FrameHeader> = fc.oneof(
+const anyKind: fc.Arbitrary<FrameHeader> = fc.oneof(
   fc.record(
     {
       kind: fc.constant("delta" as const),
@@ -57,7 +58,17 @@ const anyHeader: fc.Arbitrary<FrameHeader> = fc.oneof(
     applied,
   }),
   fc.constant({ kind: "refusal" as const }),
+  fc.record({
+    kind: fc.constant("model" as const),
+    version: fc.integer({ min: 1, max: MODEL_VERSION_MAX }),
+    contentHash,
+  }),
 );
+/** Any header may name a minor. */
+const anyMinor = fc.option(fc.integer({ min: 1, max: 65_535 }), { nil: null });
+const anyHeader = fc
+  .tuple(anyKind, anyMinor)
+  .map(([header, minor]): FrameHeader => (minor === null ? header : { ...header, minor }));
 
 /** A frame with this header map and no body. */
 function withHeader(entries: [CborKey, CborValue][]): Uint8Array {
@@ -75,6 +86,16 @@ const DELTA: [CborKey, CborValue][] = [
 /** The good delta header with some entries replaced or added. */
 function deltaWith(...changes: [CborKey, CborValue][]): Uint8Array {
   return withHeader([...new Map([...DELTA, ...changes])]);
+}
+
+/** The same for the header of a model. */
+function modelWith(...changes: [CborKey, CborValue][]): Uint8Array {
+  const model: [CborKey, CborValue][] = [
+    [0, 6],
+    [5, 1],
+    [9, new Uint8Array(8)],
+  ];
+  return withHeader([...new Map([...model, ...changes])]);
 }
 
 describe("frames", () => {
@@ -138,7 +159,18 @@ describe("frames", () => {
     ["a header above its limit", deltaWith([40, new Uint8Array(200)]), "Protocol header.size"],
     ["no kind", withHeader([]), "Protocol header.kind"],
     ["kind 0", withHeader([[0, 0]]), "Protocol header.kind"],
-    ["kind 6", withHeader([[0, 6]]), "Protocol header.kind"],
+    ["kind 7", withHeader([[0, 7]]), "Protocol header.kind"],
+    ["model 0", modelWith([5, 0]), "Protocol header.version"],
+    ["a model above 65535", modelWith([5, 65_536]), "Protocol header.version"],
+    ["a model with a codec", modelWith([6, 1]), "Protocol header.unknown-key"],
+    [
+      "a model without its hash",
+      withHeader([
+        [0, 6],
+        [5, 1],
+      ]),
+      "Protocol header.content-hash",
+    ],
     ["a kind in words", withHeader([[0, "delta"]]), "Protocol header.kind"],
     ["a written minor of 0", deltaWith([1, 0]), "Protocol header.minor"],
     ["a dictionary id", deltaWith([7, 1]), "Protocol header.dictionary"],
@@ -179,7 +211,8 @@ describe("frames", () => {
 
   it("a later minor may add keys from 32 up, and this one ignores them", () => {
     const frame = peekFrame(deltaWith([1, 3], [32, [1, 2]], [99, "x"]), MAX);
-    expect(frame.header).toEqual({ kind: "delta", epoch: 1, seq: 1, base: 0, codec: 0 });
+    const header = { kind: "delta", minor: 3, epoch: 1, seq: 1, base: 0, codec: 0 };
+    expect(frame.header).toEqual(header);
   });
 
   it("P8: a frame above its limit is refused before anything is read", () => {
@@ -191,11 +224,18 @@ describe("frames", () => {
 
   it("a pull is a dozen bytes", () => {
     expect(encodePull(0)).toEqual(hex("ce0100 a2 0002 0400"));
-    expect(peekFrame(encodePull(7, hex("0102")), 100).header).toEqual({
+    expect(peekFrame(encodePull(7, { trace: hex("0102") }), 100).header).toEqual({
       kind: "pull",
       base: 7,
       trace: hex("0102"),
     });
+  });
+
+  it("a pull of a device that speaks a later minor says so, and minor 0 is left out", () => {
+    expect(encodePull(0, { minor: 1 })).toEqual(hex("ce0100 a3 0002 0101 0400"));
+    expect(encodePull(0, { minor: 0 })).toEqual(encodePull(0));
+    const { header } = peekFrame(encodePull(7, { minor: 2 }), 100);
+    expect(header).toEqual({ kind: "pull", minor: 2, base: 7 });
   });
 });
 

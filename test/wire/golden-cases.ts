@@ -27,6 +27,8 @@ import {
   type Zstd,
 } from "../../src/wire/index.ts";
 
+import { LAYERED_CASES } from "./golden-layers.ts";
+
 export interface GoldenCase {
   readonly name: string;
   readonly description: string;
@@ -289,6 +291,7 @@ function releaseDelta(
 }
 
 export const GOLDEN_CASES: readonly GoldenCase[] = [
+  ...LAYERED_CASES,
   delta(
     "delta-absolute-stored",
     "The first delta of a device: two embeddings, one id of 16 hex digits, a trace.",
@@ -336,7 +339,14 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     description: "A device that holds version 1000 asks for news, with a trace.",
     compressed: false,
     input: { base: 1000, trace: TRACE },
-    frame: () => encodePull(1000, TRACE),
+    frame: () => encodePull(1000, { trace: TRACE }),
+  },
+  {
+    name: "pull-minor",
+    description: "The first frame of a connection whose device speaks minor 1 and holds version 7.",
+    compressed: false,
+    input: { base: 7, minor: 1 },
+    frame: () => encodePull(7, { minor: 1 }),
   },
   snapshot("snapshot-empty", "What a device gets before the first release.", EMPTY, null, false),
   snapshot(

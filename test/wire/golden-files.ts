@@ -30,9 +30,20 @@ export function goldenDescription(name: string): GoldenDescription {
   return JSON.parse(readFileSync(new URL(`${name}.json`, GOLDEN_DIR), "utf8"));
 }
 
-/** The release that a golden release delta builds on, or null. */
-export function goldenHeld(name: string, zstd: Zstd): Release | null {
+/**
+ * What a golden frame builds on: the release that a release delta changes, or, in layers, the frame
+ * that must be read before; null for nothing.
+ */
+export type GoldenHeld = Release | Uint8Array | null;
+
+export function goldenHeld(name: string, zstd: Zstd): GoldenHeld {
   const { held } = goldenDescription(name);
-  if (held === undefined) return null;
-  return decodeRelease(peekFrame(goldenBytes(held), 64 * 1024), null, zstd);
+  return held === undefined ? null : heldIn(goldenBytes(held), zstd);
+}
+
+/** What the golden frame `bytes` leaves to a frame that builds on it. */
+export function heldIn(bytes: Uint8Array, zstd: Zstd): GoldenHeld {
+  const frame = peekFrame(bytes, 64 * 1024);
+  const layered = frame.header.kind === "snapshot" && frame.header.codec === 1;
+  return layered ? bytes : decodeRelease(frame, null, zstd);
 }

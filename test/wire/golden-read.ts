@@ -2,17 +2,22 @@
  * How a frame is put into JSON, for the golden descriptions and the hostile frames.
  * @module
  */
+import { ProtocolError } from "../../src/core/index.ts";
 import {
   decodeDelta,
   decodeRefusal,
   decodeRelease,
+  type Frame,
   peekFrame,
-  type Release,
+  readModelFrame,
+  TransitionReader,
+  vectorsOf,
   type Zstd,
 } from "../../src/wire/index.ts";
+import type { GoldenHeld } from "./golden-files.ts";
 
-/** Everything that `bytes` say, in JSON. `held` is what a release delta builds on. */
-export function readFrame(bytes: Uint8Array, held: Release | null, zstd: Zstd): unknown {
+/** Everything that `bytes` say, in JSON. `held` is what they build on. */
+export function readFrame(bytes: Uint8Array, held: GoldenHeld, zstd: Zstd): unknown {
   const frame = peekFrame(bytes, 64 * 1024);
   const { header, body } = frame;
   const common = { header, compressed: body.compressed, bodyBytes: body.bytes.length };
@@ -25,10 +30,23 @@ export function readFrame(bytes: Uint8Array, held: Release | null, zstd: Zstd): 
       return toJson(common);
     case "snapshot":
     case "release-delta":
+      if (header.codec === 1) return toJson({ ...common, ...readLayers(frame, held) });
+      if (held instanceof Uint8Array) throw new ProtocolError("release.base", "holds layers");
       return toJson({ ...common, release: decodeRelease(frame, held, zstd) });
     case "refusal":
       return toJson({ ...common, problems: decodeRefusal(frame, zstd) });
+    case "model":
+      return toJson({ ...common, ...readModelFrame(bytes) });
   }
+}
+
+function readLayers(frame: Frame, held: GoldenHeld): object {
+  const reader = new TransitionReader(null, { get: () => null });
+  if (held instanceof Uint8Array) reader.feed(peekFrame(held, 64 * 1024));
+  const step = reader.feed(frame);
+  if (step.kind !== "preview" && step.kind !== "release") return { step };
+  const { coarse, full } = vectorsOf(step.release, null);
+  return { step, coarse, full };
 }
 
 /** Byte strings as hex, integer vectors as arrays, absent fields left out. */

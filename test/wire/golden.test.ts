@@ -9,7 +9,6 @@ import { DELTA_NAMES } from "../../src/wire/delta.ts";
 import {
   CBOR_DEPTH_MAX,
   CBOR_ITEMS_MAX,
-  decodeRelease,
   loadZstd,
   PROBLEMS_MAX,
   peekFrame,
@@ -28,6 +27,7 @@ import {
   goldenDescription,
   goldenHeld,
   goldenNames,
+  heldIn,
 } from "./golden-files.ts";
 import { readFrame, toJson } from "./golden-read.ts";
 
@@ -84,7 +84,13 @@ describe("protocol version", () => {
 
   it("omega.cddl is grammatical CDDL (RFC 8610) and describes every kind", () => {
     const names = parse(fileURLToPath(CDDL)).map((assignment) => assignment.Name);
-    for (const rule of ["delta-header", "pull-header", "snapshot-header", "refusal-header"]) {
+    for (const rule of [
+      "delta-header",
+      "pull-header",
+      "snapshot-header",
+      "refusal-header",
+      "model-header",
+    ]) {
       expect(names).toContain(rule);
     }
     for (const rule of ["delta-body", "snapshot-body", "release-delta-body", "refusal-body"]) {
@@ -112,7 +118,7 @@ describe("PROTOCOL.md", () => {
       .filter((file) => file.endsWith(".ts"))
       .map((file) => readFileSync(new URL(file, dir), "utf8"))
       .join("\n");
-    const rooms = "frame|header|cbor|zstd|codec|delta|release|refusal|pattern";
+    const rooms = "frame|header|cbor|zstd|codec|delta|release|refusal|pattern|model";
     const literal = [...code.matchAll(new RegExp(`"((?:${rooms})\\.[a-z-]+)"`, "g"))];
     const reasons = new Set(literal.map(([, reason]) => reason ?? ""));
     for (const field of Object.values(DELTA_NAMES)) reasons.add(`delta.${field}`);
@@ -125,6 +131,7 @@ describe("PROTOCOL.md", () => {
     const numbers = [
       limits.UP_FRAME_BYTES_MAX,
       limits.DOWN_FRAME_BYTES_MAX,
+      limits.MODEL_FRAME_BYTES_MAX,
       limits.HEADER_BYTES_MAX,
       limits.BODY_BYTES_MAX,
       limits.PACKET_BYTES_MAX,
@@ -153,8 +160,7 @@ describe.runIf(outDir !== undefined)("writing golden frames", () => {
     for (const { name, description, held, input } of GOLDEN_CASES) {
       const bytes = frames.get(name) as Uint8Array;
       const base = held === undefined ? null : (frames.get(held) as Uint8Array);
-      const release = base === null ? null : decodeRelease(peekFrame(base, 64 * 1024), null, zstd);
-      const expected = readFrame(bytes, release, zstd);
+      const expected = readFrame(bytes, base === null ? null : heldIn(base, zstd), zstd);
       writeFileSync(join(dir, `${name}.bin`), bytes);
       const json = toJson({ name, description, held, input, expected });
       writeFileSync(join(dir, `${name}.json`), `${JSON.stringify(json, null, 2)}\n`);

@@ -62,7 +62,9 @@ function answer(bytes: Uint8Array, name: string): string | null {
     readFrame(bytes, held.get(name) ?? null, zstd);
   } catch (error) {
     if (!(error instanceof OmegaError)) throw error;
-    expect(error.reason).toMatch(/^(frame|header|cbor|zstd|codec|delta|release|refusal|pattern)\./);
+    expect(error.reason).toMatch(
+      /^(frame|header|cbor|zstd|codec|columns|delta|release|refusal|pattern|model)\./,
+    );
     reason = error.reason;
   }
   expect(calls).toBeLessThanOrEqual(1);

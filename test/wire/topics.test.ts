@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseTopic, topicOf } from "../../src/wire/index.ts";
+import {
+  codecTopicOf,
+  MODEL_VERSION_MAX,
+  parseCodecTopic,
+  parseTopic,
+  topicOf,
+} from "../../src/wire/index.ts";
 import { anyId } from "./arbitraries.ts";
 
 const OWN = "omega/v1/acme/d/tv-1/up";
@@ -47,5 +53,53 @@ describe("topics", () => {
   it("a key that holds no ids never becomes a topic", () => {
     expect(() => topicOf({ tenant: "acme", device: "a/../b" }, "up")).toThrow("assertion failed");
     expect(() => topicOf({ tenant: "+", device: "b" }, "down")).toThrow("assertion failed");
+  });
+});
+
+describe("codec topics", () => {
+  it("a codec topic reads back as the model it was made for, and never as a device's", () => {
+    const version = fc.integer({ min: 1, max: MODEL_VERSION_MAX });
+    fc.assert(
+      fc.property(anyId, version, (tenant, model) => {
+        const topic = codecTopicOf({ tenant, version: model });
+        expect(parseCodecTopic(topic)).toEqual({ tenant, version: model });
+        expect(parseTopic(topic)).toBeNull();
+      }),
+    );
+  });
+
+  // One version has one topic, or a filter cap and a cache could be walked around.
+  it.each([
+    OWN,
+    "omega/v1/acme/codec",
+    "omega/v1/acme/codec/",
+    "omega/v1/acme/codec/0",
+    "omega/v1/acme/codec/01",
+    "omega/v1/acme/codec/+1",
+    "omega/v1/acme/codec/-1",
+    "omega/v1/acme/codec/1.0",
+    "omega/v1/acme/codec/1e3",
+    "omega/v1/acme/codec/65536",
+    "omega/v1/acme/codec/99999999999999999999",
+    "omega/v1/acme/codec/1/",
+    "omega/v1/acme/codec/1\n",
+    "omega/v1/acme/codec/1\u0000",
+    "omega/v1/acme/codec/١",
+    "omega/v1/acme/codec/+",
+    "omega/v1/acme/codec/#",
+    "omega/v1/+/codec/1",
+    "omega/v2/acme/codec/1",
+    "omega/v1/acme/CODEC/1",
+    "omega/v1//codec/1",
+    "$share/g/omega/v1/acme/codec/1",
+  ])("%j names no model", (topic) => {
+    expect(parseCodecTopic(topic)).toBeNull();
+  });
+
+  it("what is no model never becomes a topic", () => {
+    for (const version of [0, -1, 1.5, Number.NaN, MODEL_VERSION_MAX + 1]) {
+      expect(() => codecTopicOf({ tenant: "acme", version })).toThrow("assertion failed");
+    }
+    expect(() => codecTopicOf({ tenant: "+", version: 1 })).toThrow("assertion failed");
   });
 });

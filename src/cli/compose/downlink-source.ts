@@ -22,7 +22,7 @@ export function downlinkSource(
       if (dim === undefined) {
         throw new InvalidConfigError([`tenants must name ${JSON.stringify(tenant)} to serve it`]);
       }
-      return (await store.currentRelease(tenant)) ?? emptyLadder(tenant, dim, zstd);
+      return (await store.currentRelease(tenant))?.ladder ?? emptyLadder(tenant, dim, zstd);
     },
     views: async (keys) => (await store.cursors(keys)).map(viewOf),
     watch: (listener) => store.watch(listener),

@@ -341,7 +341,7 @@ class Demo {
       deadLettered: totals.deadLettered - this.#before.deadLettered,
     };
     this.#queue = await this.#parts.producer.depth();
-    const ladder = await backend.store.currentRelease(tenant);
+    const ladder = (await backend.store.currentRelease(tenant))?.ladder;
     assert((ladder?.version ?? 0) >= this.#version, "P5: versions rise at the publisher");
     this.#version = ladder?.version ?? 0;
   }

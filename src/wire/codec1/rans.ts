@@ -1,0 +1,146 @@
+/**
+ * Static range asymmetric numeral systems (Duda, arXiv 1311.2540), byte by byte as in Giesen's
+ * "Interleaved entropy coders" (arXiv 1402.3392).
+ *
+ * The whole message is one integer, the state. A symbol that owns `share` of 2^15 slots from `start`
+ * on is decoded and removed by
+ *
+ *   slot  = state mod 2^15                      (start ≤ slot < start + share)
+ *   state = share · ⌊state / 2^15⌋ + slot − start
+ *   state = state · 2^8 + next byte             while it is below 2^23
+ *
+ * The stream: the state after encoding (4 bytes, little-endian, 2^23 ≤ state < 2^31), then the bytes
+ * in the order in which the decoder needs them. The encoder starts at state 2^23, so a decoder ends
+ * there with no byte left; anything else is refused. The state fits an int32: every product here is
+ * exact. Shares are at most 2^-8 of a state, so what rounding costs is lost in the noise.
+ * @module
+ */
+import { assert, ProtocolError } from "../../core/index.ts";
+
+export const SHARE_BITS = 15;
+/** All shares of one row add up to this. */
+export const SHARES = 1 << SHARE_BITS;
+const STATE_MIN = 1 << 23;
+const STATE_END = 2 ** 31;
+const STATE_BYTES = 4;
+
+assert(STATE_MIN % SHARES === 0, "decoding undoes encoding");
+assert(STATE_MIN * 2 ** 8 === STATE_END, "one byte leads from too small to too large");
+
+/** Collects symbols; rANS is last in, first out, so they are coded when all are known. */
+export class RansEncoder {
+  #slots = new Uint32Array(4096);
+  #count = 0;
+
+  /** The symbol that owns `share` slots from `start` on. */
+  put(start: number, share: number): void {
+    if (this.#count === this.#slots.length) {
+      const larger = new Uint32Array(this.#count * 2);
+      larger.set(this.#slots);
+      this.#slots = larger;
+    }
+    this.#slots[this.#count] = start + share * SHARES * 2;
+    this.#count += 1;
+  }
+
+  /** A number of `count` bits (≤ 15), each value as likely as any other. */
+  putBits(value: number, count: number): void {
+    const share = SHARES >> count;
+    this.put(value * share, share);
+  }
+
+  /** The bytes of all symbols since the last call. */
+  finish(): Uint8Array {
+    const reversed = new Uint8Array(2 * this.#count);
+    let count = 0;
+    let state = STATE_MIN;
+    for (let at = this.#count - 1; at >= 0; at -= 1) {
+      const slots = this.#slots[at] as number;
+      const share = slots >>> (SHARE_BITS + 1);
+      while (state >= share * (STATE_END / SHARES)) {
+        reversed[count] = state;
+        count += 1;
+        state >>= 8;
+      }
+      state += ((state / share) | 0) * (SHARES - share) + (slots & (2 * SHARES - 1));
+    }
+    this.#count = 0;
+    const bytes = new Uint8Array(STATE_BYTES + count);
+    new DataView(bytes.buffer).setUint32(0, state, true);
+    bytes.set(reversed.subarray(0, count).reverse(), STATE_BYTES);
+    return bytes;
+  }
+}
+
+/** Reads what {@link RansEncoder} wrote; throws `ProtocolError("codec.…")` on anything else. */
+export class RansDecoder {
+  readonly #bytes: Uint8Array;
+  #at = STATE_BYTES;
+  #state: number;
+
+  constructor(bytes: Uint8Array) {
+    if (bytes.length < STATE_BYTES) {
+      throw new ProtocolError("codec.truncated", "the entropy-coded stream has no first state");
+    }
+    this.#bytes = bytes;
+    this.#state = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+    if (this.#state < STATE_MIN || this.#state >= STATE_END) {
+      throw new ProtocolError("codec.state", "the entropy coder's first state is out of range");
+    }
+  }
+
+  /**
+   * The next symbol of the row whose starts, rising from 0 to 2^15, stand from `base` on. A symbol
+   * above 0 comes back negative when the slot is in the upper half of its share.
+   */
+  symbol(starts: Uint16Array, base: number): number {
+    const slot = this.#state & (SHARES - 1);
+    let at = base + 1;
+    while (slot >= (starts[at] as number)) at += 1;
+    let start = starts[at - 1] as number;
+    let share = (starts[at] as number) - start;
+    let symbol = at - 1 - base;
+    if (symbol > 0) {
+      share >>= 1;
+      if (slot >= start + share) {
+        start += share;
+        symbol = -symbol;
+      }
+    }
+    this.#advance(slot - start, share);
+    return symbol;
+  }
+
+  /** A number of `count` bits, 0–15. */
+  bits(count: number): number {
+    const slot = this.#state & (SHARES - 1);
+    const shift = SHARE_BITS - count;
+    const value = slot >> shift;
+    this.#advance(slot - (value << shift), 1 << shift);
+    return value;
+  }
+
+  #advance(offset: number, share: number): void {
+    let state = Math.imul(share, this.#state >> SHARE_BITS) + offset;
+    while (state < STATE_MIN) state = (state << 8) | this.#next();
+    this.#state = state;
+  }
+
+  #next(): number {
+    if (this.#at === this.#bytes.length) {
+      throw new ProtocolError("codec.truncated", "the entropy-coded stream ends too early");
+    }
+    const byte = this.#bytes[this.#at] as number;
+    this.#at += 1;
+    return byte;
+  }
+
+  /** Throws unless every byte was used and the state is the one that every encoder starts from. */
+  end(): void {
+    if (this.#at === this.#bytes.length && this.#state === STATE_MIN) return;
+    throw new ProtocolError(
+      "codec.trailing",
+      "the entropy-coded stream does not end where it should",
+    );
+  }
+}
