@@ -5,6 +5,7 @@
 
 import type { TlsOptions } from "./link.ts";
 import type { Credentials, SyncClientOptions } from "./options.ts";
+import type { CodecChoice } from "./session-events.ts";
 
 type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
@@ -61,6 +62,11 @@ export class SyncClientBuilder<Client> {
   /** Seconds. */
   timeout(timeout: number): this {
     return this.with({ timeout });
+  }
+
+  /** 1 (default) or 0, int8 for any server. */
+  codec(codec: CodecChoice): this {
+    return this.with({ codec });
   }
 
   with(options: Partial<SyncClientOptions>): this {

@@ -17,9 +17,9 @@ import {
 import type { Position, Zstd } from "../src/wire/index.ts";
 import type { Session } from "./session.ts";
 import type { Effect, Notice, SessionEvent, SessionTimer } from "./session-events.ts";
-import { encodeCachedRelease, type Held } from "./session-inbox.ts";
+import { encodeCachedRelease, type Held } from "./session-held.ts";
 import { encodeRecord, type PutItem } from "./session-log.ts";
-import type { OutboxStorage } from "./storage.ts";
+import type { OutboxStorage, StoredModel } from "./storage.ts";
 
 export interface EngineOptions {
   readonly session: Session;
@@ -28,6 +28,8 @@ export interface EngineOptions {
   readonly zstd: Zstd;
   /** Hands a frame to the current link, if there is one. */
   publish(payload: Uint8Array, position: Position | null): void;
+  /** Asks the current link, if there is one, for a codec model. */
+  fetchModel(version: number): void;
   disconnect(error: OmegaError): void;
   notify(notice: Notice): void;
 }
@@ -58,6 +60,7 @@ export class Engine {
   #compactAt: number;
   #caching: Promise<void> | null = null;
   #cacheNext: Held | null = null;
+  #modelsNext: readonly StoredModel[] | null = null;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -205,7 +208,7 @@ export class Engine {
   }
 
   #act(effect: Exclude<Effect, { kind: "append" | "publish" }>): void {
-    const { clock, disconnect, notify } = this.#options;
+    const { clock, disconnect, fetchModel, notify } = this.#options;
     switch (effect.kind) {
       case "timer": {
         this.#timers.get(effect.timer)?.cancel();
@@ -222,7 +225,15 @@ export class Engine {
         disconnect(effect.error);
         break;
       case "cache":
-        this.#cache(effect.held);
+        this.#cacheNext = effect.held;
+        this.#caching ??= this.#writeCaches();
+        break;
+      case "keep-models":
+        this.#modelsNext = effect.models;
+        this.#caching ??= this.#writeCaches();
+        break;
+      case "fetch-model":
+        fetchModel(effect.version);
         break;
       case "notify":
         notify(effect.notice);
@@ -269,24 +280,30 @@ export class Engine {
     }
   }
 
-  /** Writes the newest release beside the line of events; a write under way is followed by the newest only. */
-  #cache(held: Held): void {
-    this.#cacheNext = held;
-    this.#caching ??= this.#writeCache();
-  }
-
-  async #writeCache(): Promise<void> {
-    const { storage, zstd, notify } = this.#options;
-    while (this.#cacheNext !== null) {
-      const held = this.#cacheNext;
+  /**
+   * Writes the newest release and models beside the line of events; a write under way is followed by
+   * the newest only. Models first: without its model a release on disk is worth nothing.
+   */
+  async #writeCaches(): Promise<void> {
+    const { storage, zstd } = this.#options;
+    while (this.#modelsNext !== null || this.#cacheNext !== null) {
+      const [models, held] = [this.#modelsNext, this.#cacheNext];
+      this.#modelsNext = null;
       this.#cacheNext = null;
-      try {
-        await storage.writeRelease(encodeCachedRelease(held, zstd));
-      } catch (error) {
-        notify({ kind: "error", error: asWriteError(error) });
+      if (models !== null) await this.#tryWrite(() => storage.writeModels(models));
+      if (held !== null) {
+        await this.#tryWrite(() => storage.writeRelease(encodeCachedRelease(held, zstd)));
       }
     }
     this.#caching = null;
+  }
+
+  async #tryWrite(write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
+    } catch (error) {
+      this.#options.notify({ kind: "error", error: asWriteError(error) });
+    }
   }
 }
 

@@ -17,7 +17,7 @@ import {
   TimeoutError,
   TransportError,
 } from "../src/core/index.ts";
-import { parseTopic, topicOf } from "../src/wire/index.ts";
+import { codecTopicOf, parseCodecTopic, parseTopic, topicOf } from "../src/wire/index.ts";
 
 export interface TlsOptions {
   /** PEM of the authorities to trust instead of the system's. */
@@ -38,14 +38,22 @@ export interface LinkOptions {
   readonly keepaliveS: number;
   /** For CONNACK, and again for SUBACK. */
   readonly connectTimeoutMs: number;
+  /**
+   * The pull to publish after CONNACK and before the SUBSCRIBE, so that the gateway knows what this
+   * device holds and reads before it answers; null for none.
+   */
+  readonly greeting: () => Uint8Array | null;
   readonly clock: Clock;
   /** Aborting ends an attempt to connect at once. */
   readonly signal: AbortSignal;
 }
 
+/** The topics that messages come on: the device's own two, and a codec model's. */
+export type MessageLine = "down" | "err" | "model";
+
 export interface LinkHandlers {
   /** One message, in order; the next one, and the PUBACK of this one, wait until it resolves. */
-  message(direction: "down" | "err", payload: Uint8Array): Promise<void>;
+  message(line: MessageLine, payload: Uint8Array): Promise<void>;
   /** The connection ended by itself. Called at most once, never after `close` or `abort`. */
   closed(error: OmegaError): void;
 }
@@ -55,6 +63,8 @@ export interface Link {
   flow(): void;
   /** Publishes on the up topic with QoS 1. Resolves on PUBACK; never settles when the link ends first. */
   publish(payload: Uint8Array): Promise<void>;
+  /** Asks for a codec model of the tenant; it comes as a message, or nothing does. */
+  fetchModel(version: number): void;
   /** DISCONNECT, then the socket; bounded. */
   close(): Promise<void>;
   /** Cuts the socket. */
@@ -116,7 +126,7 @@ class MqttLink implements Link {
   #flowing = false;
   #ended = false;
   #opened = false;
-  #early: { direction: "down" | "err"; payload: Uint8Array }[] = [];
+  #early: { line: MessageLine; payload: Uint8Array }[] = [];
   #lastError: unknown;
   /** The delivery that later messages wait for. */
   #delivered: Promise<void> = Promise.resolve();
@@ -144,6 +154,8 @@ class MqttLink implements Link {
   async opened(): Promise<void> {
     await this.#event("connect", "connack");
     const { key } = this.#options;
+    const greeting = this.#options.greeting();
+    if (greeting !== null) void this.publish(greeting);
     const topics = [topicOf(key, "down"), topicOf(key, "err")];
     await this.#bounded("suback", (resolve, reject) => {
       this.#client.subscribe(topics, { qos: 1 }, (error) => {
@@ -184,21 +196,28 @@ class MqttLink implements Link {
   }
 
   async #receive(topic: string, payload: Uint8Array): Promise<void> {
-    const parsed = parseTopic(topic);
-    if (parsed === null || parsed.direction === "up") return;
-    const { direction } = parsed;
+    const line = this.#lineOf(topic);
+    if (line === null) return;
+    // The topic has no other message, and a gateway grants few of its kind.
+    if (line === "model") this.#client.unsubscribe(topic);
     if (this.#flowing) {
-      await this.#deliver(direction, payload);
+      await this.#deliver(line, payload);
       return;
     }
     // A server may send retained messages before its SUBACK (§3.8.4); waiting for it here would
     // hold back the very SUBACK that is waited for.
-    this.#early.push({ direction, payload });
+    this.#early.push({ line, payload });
   }
 
-  #deliver(direction: "down" | "err", payload: Uint8Array): Promise<void> {
+  #lineOf(topic: string): MessageLine | null {
+    if (parseCodecTopic(topic)?.tenant === this.#options.key.tenant) return "model";
+    const parsed = parseTopic(topic);
+    return parsed === null || parsed.direction === "up" ? null : parsed.direction;
+  }
+
+  #deliver(line: MessageLine, payload: Uint8Array): Promise<void> {
     const after = this.#delivered.then(async () => {
-      if (!this.#ended) await this.#handlers.message(direction, payload);
+      if (!this.#ended) await this.#handlers.message(line, payload);
     });
     this.#delivered = after.catch(() => {});
     return after;
@@ -208,8 +227,8 @@ class MqttLink implements Link {
     this.#flowing = true;
     const early = this.#early;
     this.#early = [];
-    for (const { direction, payload } of early) {
-      this.#deliver(direction, payload).catch(() => {});
+    for (const { line, payload } of early) {
+      this.#deliver(line, payload).catch(() => {});
     }
   }
 
@@ -221,6 +240,12 @@ class MqttLink implements Link {
         if (!error) resolve();
       });
     });
+  }
+
+  fetchModel(version: number): void {
+    const topic = codecTopicOf({ tenant: this.#options.key.tenant, version });
+    // A refused SUBSCRIBE is a model that does not come; whoever waits for it has a deadline.
+    this.#client.subscribe(topic, { qos: 1 }, () => {});
   }
 
   close(): Promise<void> {

@@ -14,9 +14,10 @@ import {
   systemClock,
   systemRandom,
 } from "../src/core/index.ts";
-import { type Codec, codec0, type Zstd } from "../src/wire/index.ts";
+import type { Zstd } from "../src/wire/index.ts";
 import { type OpenLink, openMqttLink, type TlsOptions } from "./link.ts";
 import type { Endpoint } from "./session-endpoints.ts";
+import type { CodecChoice, CodecMode } from "./session-events.ts";
 import { show } from "./show.ts";
 import type { OutboxStorage } from "./storage.ts";
 
@@ -64,11 +65,25 @@ export interface SyncClientOptions {
   readonly keepalive?: number;
   /** Bound of unsent and unacknowledged data in the outbox. Default 8 MiB, at least 64 KiB. */
   readonly outboxBytesMax?: number;
-  /** Bound of one frame; at most, and by default, 15 KiB. */
+  /**
+   * What deltas are coded with, and which releases this device reads: 1 (default) is the transform
+   * codec, ten patterns to a kilobyte; 0 is int8, which any server understands.
+   */
+  readonly codec?: CodecChoice;
+  /**
+   * With codec 1, what the error of a vector is like: `tracking` (default), as small as the bytes
+   * allow; `unbiased`, larger, but with a mean of zero over many devices.
+   */
+  readonly mode?: CodecMode;
+  /** Bound of one frame, at most 15 KiB. Default 1024 for codec 1, 15 KiB for codec 0. */
   readonly budgetBytes?: number;
+  /**
+   * Bound of bytes sent and received within 24 hours of this process: frames get smaller as it comes
+   * near, and when it is used up new deltas wait in the outbox for the next day. Default none.
+   */
+  readonly dailyBytesMax?: number;
   /** How long `stop()` waits for acknowledgements under way, ms. Default 2000. */
   readonly stopTimeoutMs?: number;
-  readonly codec?: Codec;
   /** Default: whatever `loadZstd()` finds on this machine. */
   readonly zstd?: Zstd;
   readonly clock?: Clock;
@@ -82,7 +97,13 @@ export interface ResolvedOptions
   extends Required<
     Omit<
       SyncClientOptions,
-      "endpoints" | "tls" | "dataDir" | "storage" | "zstd" | "allowAnySyncInterval"
+      | "endpoints"
+      | "tls"
+      | "dataDir"
+      | "storage"
+      | "zstd"
+      | "allowAnySyncInterval"
+      | "dailyBytesMax"
     >
   > {
   readonly endpoints: readonly Endpoint[];
@@ -90,20 +111,27 @@ export interface ResolvedOptions
   readonly dataDir: string | undefined;
   readonly storage: OutboxStorage | undefined;
   readonly zstd: Zstd | undefined;
+  readonly dailyBytesMax: number | null;
 }
 
 const SYNC_INTERVAL_S_MIN = 300;
 const SYNC_INTERVAL_S_MAX = 900;
+const MODES: readonly CodecMode[] = ["tracking", "unbiased"];
 const PROTOCOLS = ["mqtt:", "mqtts:", "ws:", "wss:"];
-/** A frame must hold one embedding of any codec with its id and header. */
+/** What ten patterns take with codec 1. */
+const BUDGET_BYTES_CODEC_1 = 1_024;
+/** A frame must hold one embedding with its id and header; codec 1 can be a quarter as fine. */
 const BUDGET_BYTES_BESIDE_EMBEDDING = 256;
+const CODEC_1_COMPONENTS_PER_BYTE = 4;
+/** Below it not even the frames that keep a device up to date would fit into a day. */
+const DAILY_BYTES_MIN = 64 * 1024;
 
 /** Validates and completes. Throws {@link InvalidConfigError} with every fault in `faults`. */
 export function resolveOptions(options: SyncClientOptions): ResolvedOptions {
   const faults: string[] = [];
   const dim = options.dim ?? limits.DIMENSION_DEFAULT;
   const backoff = options.backoff ?? DEFAULT_BACKOFF;
-  const { deviceId, tenant = "default" } = options;
+  const { deviceId, tenant = "default", codec = 1 } = options;
   const resolved: ResolvedOptions = {
     deviceId,
     tenant,
@@ -122,9 +150,11 @@ export function resolveOptions(options: SyncClientOptions): ResolvedOptions {
     failBackMs: options.failBackMs ?? 600_000,
     keepalive: options.keepalive ?? 300,
     outboxBytesMax: options.outboxBytesMax ?? 8 * 1024 * 1024,
-    budgetBytes: options.budgetBytes ?? limits.UP_FRAME_BYTES_MAX,
+    codec,
+    mode: options.mode ?? "tracking",
+    budgetBytes: options.budgetBytes ?? budgetDefault(codec, dim),
+    dailyBytesMax: options.dailyBytesMax ?? null,
     stopTimeoutMs: options.stopTimeoutMs ?? 2_000,
-    codec: options.codec ?? codec0,
     zstd: options.zstd,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
@@ -135,6 +165,17 @@ export function resolveOptions(options: SyncClientOptions): ResolvedOptions {
   checkNumbers(resolved, options.allowAnySyncInterval === true, faults);
   if (faults.length > 0) throw new InvalidConfigError(faults);
   return resolved;
+}
+
+/** Codec 1 keeps its promise of a kilobyte for any dimension that one can hold. */
+function budgetDefault(codec: CodecChoice, dim: number): number {
+  if (codec === 0) return limits.UP_FRAME_BYTES_MAX;
+  return Math.max(BUDGET_BYTES_CODEC_1, budgetMin(codec, dim));
+}
+
+function budgetMin(codec: CodecChoice, dim: number): number {
+  const bytes = codec === 0 ? dim : Math.ceil(dim / CODEC_1_COMPONENTS_PER_BYTE);
+  return Math.min(limits.UP_FRAME_BYTES_MAX, bytes + BUDGET_BYTES_BESIDE_EMBEDDING);
 }
 
 function endpointsOf(option: SyncClientOptions["endpoints"], faults: string[]): Endpoint[] {
@@ -196,11 +237,14 @@ function checkNumbers(options: ResolvedOptions, anyInterval: boolean, faults: st
   integer("failBackMs", 0, 86_400_000);
   integer("stopTimeoutMs", 0, 600_000);
   integer("outboxBytesMax", 64 * 1024, 1024 * 1024 * 1024);
-  const budgetMin = Math.min(
-    limits.UP_FRAME_BYTES_MAX,
-    options.dim + BUDGET_BYTES_BESIDE_EMBEDDING,
-  );
-  integer("budgetBytes", budgetMin, limits.UP_FRAME_BYTES_MAX);
+  integer("codec", 0, 1);
+  integer("budgetBytes", budgetMin(options.codec, options.dim), limits.UP_FRAME_BYTES_MAX);
+  if (options.dailyBytesMax !== null) {
+    integer("dailyBytesMax", DAILY_BYTES_MIN, Number.MAX_SAFE_INTEGER);
+  }
+  if (!MODES.includes(options.mode)) {
+    faults.push(`mode must be one of ${MODES.join(", ")}: got ${show(options.mode)}`);
+  }
   if (!(options.timeout > 0 && options.timeout <= 300)) {
     faults.push(`timeout must be above 0 and at most 300 seconds: got ${show(options.timeout)}`);
   }

@@ -2,7 +2,14 @@
  * A release as the application sees it.
  * @module
  */
-import { fromGrid, type Release } from "../src/wire/index.ts";
+import {
+  type CodecModel,
+  embeddingsOf,
+  fromGrid,
+  type Preview1,
+  type Release1,
+} from "../src/wire/index.ts";
+import type { Held } from "./session-held.ts";
 
 /** One global pattern: what many devices together have learnt. */
 export interface GlobalPattern {
@@ -14,20 +21,43 @@ export interface GlobalPattern {
   readonly devices: number;
 }
 
-/** The patterns of `release` by id, without converting embeddings that nobody asks for. */
-export function patternsOf(release: Release): ReadonlyMap<string, GlobalPattern> {
-  const patterns = new Map<string, GlobalPattern>();
-  for (const { id, weight, devices, vector } of release.patterns) {
+/** The patterns of a release by id, without computing embeddings that nobody asks for. */
+export function patternsOf(held: Held): ReadonlyMap<string, GlobalPattern> {
+  if (held.rendition === 1) return patterns1Of(held.release, held.model);
+  return viewOf(held.release.patterns, ({ vector }) => fromGrid(vector));
+}
+
+/** The same of rendition 1, which may be a preview; the first embedding asked for computes them all. */
+export function patterns1Of(
+  release: Release1 | Preview1,
+  model: CodecModel | null,
+): ReadonlyMap<string, GlobalPattern> {
+  let embeddings: Float32Array[] | undefined;
+  return viewOf(release.patterns, (_, index) => {
+    embeddings ??= embeddingsOf(release, model);
+    return embeddings[index] ?? new Float32Array(release.dim);
+  });
+}
+
+type Counts = Omit<GlobalPattern, "embedding">;
+
+function viewOf<Pattern extends Counts>(
+  patterns: readonly Pattern[],
+  embeddingOf: (pattern: Pattern, index: number) => Float32Array,
+): ReadonlyMap<string, GlobalPattern> {
+  const view = new Map<string, GlobalPattern>();
+  for (const [index, pattern] of patterns.entries()) {
+    const { id, weight, devices } = pattern;
     let embedding: Float32Array | undefined;
-    patterns.set(id, {
+    view.set(id, {
       id,
       weight,
       devices,
       get embedding() {
-        embedding ??= fromGrid(vector);
+        embedding ??= embeddingOf(pattern, index);
         return embedding;
       },
     });
   }
-  return patterns;
+  return view;
 }

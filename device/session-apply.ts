@@ -81,8 +81,8 @@ export function apply(state: OutboxState, record: LogRecord): Change {
       state.refused = [...record.refused];
       break;
     case "shadow": {
-      const { value, held, seq, attempts } = record;
-      state.shadows.set(record.id, { value, held, seq, attempts, generation: 0 });
+      const { value, held, space, seq, attempts } = record;
+      state.shadows.set(record.id, { value, held, space, seq, attempts, generation: 0 });
       break;
     }
     case "frame": {
@@ -110,11 +110,12 @@ function requireIdentity(state: OutboxState, device: string, dim: number): void 
 }
 
 function applySent(state: OutboxState, record: Extract<LogRecord, { kind: "sent" }>): void {
-  const items = record.items.map(({ id, held }) => {
+  const { seq } = record.position;
+  const items = record.items.map(({ id, held, space }) => {
     const queued = dequeue(state, id);
     if (queued !== undefined) {
       const { value, attempts, generation } = queued;
-      state.shadows.set(id, { value, held, seq: record.position.seq, attempts, generation });
+      state.shadows.set(id, { value, held, space, seq, attempts, generation });
     }
     return { id, generation: queued?.generation ?? 0 };
   });

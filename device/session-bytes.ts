@@ -160,9 +160,13 @@ export class ByteReader {
     return items;
   }
 
+  get ended(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
   /** Throws unless everything was read. */
   end(): void {
-    if (this.#at === this.#bytes.length) return;
+    if (this.ended) return;
     throw new ProtocolError(
       "log.record",
       `${this.#bytes.length - this.#at} bytes follow an outbox record`,

@@ -8,10 +8,13 @@
  * @module
  */
 import type { BackoffPolicy, OmegaError, Random } from "../src/core/index.ts";
-import type { Codec, Position, Problem, Release, Zstd } from "../src/wire/index.ts";
-import type { Held } from "./session-inbox.ts";
+import type { Position, Problem, Zstd } from "../src/wire/index.ts";
+import type { Held } from "./session-held.ts";
+import type { Preview } from "./session-inbox.ts";
 import type { LogRecord } from "./session-log.ts";
+import type { HeldModel } from "./session-models.ts";
 import type { SentItem } from "./session-state.ts";
+import type { StoredModel } from "./storage.ts";
 
 /**
  *                    ┌──────── connection lost ────────┐
@@ -24,8 +27,11 @@ import type { SentItem } from "./session-state.ts";
  */
 export type Phase = "offline" | "connecting" | "catching-up" | "live" | "stopped";
 
-/** `ack`: the oldest frame in flight has waited too long. `pull`: ask for the newest release. */
-export type SessionTimer = "ack" | "pull";
+/**
+ * `ack`: the oldest frame in flight has waited too long. `pull`: ask for the newest release.
+ * `rest`: the data cap lets new deltas go again.
+ */
+export type SessionTimer = "ack" | "pull" | "rest";
 
 export type SessionEvent =
   | { readonly kind: "connecting" }
@@ -39,6 +45,10 @@ export type SessionEvent =
   | { readonly kind: "acked"; readonly position: Position }
   | { readonly kind: "down"; readonly bytes: Uint8Array }
   | { readonly kind: "err"; readonly bytes: Uint8Array }
+  /** A codec model came, verified and decoded. */
+  | { readonly kind: "model"; readonly held: HeldModel }
+  /** What came on a codec topic is no model. */
+  | { readonly kind: "model-broken"; readonly error: OmegaError; readonly bytes: number }
   | { readonly kind: "timer"; readonly timer: SessionTimer }
   /** The log could not be written; these positions were not published. */
   | { readonly kind: "unstored"; readonly unpublished: readonly Position[] }
@@ -48,17 +58,23 @@ export type SessionEvent =
 export type Notice =
   | {
       readonly kind: "release";
-      readonly release: Release;
+      readonly held: Held;
       readonly previous: number;
+      /** Of all frames it came in, and of the last one. */
       readonly bytes: number;
+      readonly frameBytes: number;
       readonly rawBytes: number;
     }
+  /** A part of a release came, and more are to come. */
+  | { readonly kind: "preview"; readonly preview: Preview; readonly frameBytes: number }
   | {
       readonly kind: "sent";
       readonly position: Position;
       readonly bytes: number;
       readonly rawBytes: number;
       readonly nmse: number;
+      /** What the quality ladder allowed it. */
+      readonly budgetBytes: number;
     }
   | {
       readonly kind: "acked";
@@ -84,18 +100,34 @@ export type Effect =
   | { readonly kind: "disconnect"; readonly error: OmegaError }
   /** Keep this release across restarts; losing it costs a snapshot, nothing else. */
   | { readonly kind: "cache"; readonly held: Held }
+  /** Ask for this codec model; a `model` event follows, or nothing does. */
+  | { readonly kind: "fetch-model"; readonly version: number }
+  /** Keep exactly these codec models across restarts; losing them costs asking again. */
+  | { readonly kind: "keep-models"; readonly models: readonly StoredModel[] }
   | { readonly kind: "notify"; readonly notice: Notice };
 
+/** 0 is int8, which everyone speaks; 1 the transform codec. */
+export type CodecChoice = 0 | 1;
+/**
+ * What the error of a vector said with codec 1 is like: `tracking`, as small as the bytes allow;
+ * `unbiased`, larger, but with a mean of zero over many devices.
+ */
+export type CodecMode = "tracking" | "unbiased";
+
 export interface SessionOptions {
-  /** Frames stay within this many bytes (P7). */
+  /** Frames stay within this many bytes (P7), and within less on a bad link. */
   readonly budgetBytes: number;
+  /** Bytes up and down in 24 hours after which new deltas wait; null is no cap. */
+  readonly dailyBytesMax: number | null;
   readonly outboxBytesMax: number;
   /** How long the oldest frame in flight may wait for its PUBACK. */
   readonly ackTimeoutMs: number;
   /** How long to wait for the retained down frame before pulling. */
   readonly downWaitMs: number;
   readonly pullBackoff: BackoffPolicy;
-  readonly codec: Codec;
+  /** What deltas are coded with, and what releases this device reads. */
+  readonly codec: CodecChoice;
+  readonly mode: CodecMode;
   readonly zstd: Zstd;
   readonly random: Random;
 }
@@ -106,6 +138,10 @@ export interface SessionStats {
   sent: number;
   sentBytes: number;
   sentRawBytes: number;
+  /** The distortion they paid, Σ‖error‖² / Σ‖embedding‖², a mean over the embeddings sent. */
+  sentNmse: number;
+  /** What the quality ladder allows the next frame. */
+  budgetBytes: number;
   resends: number;
   acked: number;
   refused: number;
@@ -115,22 +151,27 @@ export interface SessionStats {
   abandoned: number;
   coalesced: number;
   pulls: number;
-  /** Releases applied, the bytes they took and the float32 bytes of their patterns. */
+  /** Releases applied, the bytes of all their frames and the float32 bytes of their patterns. */
   releases: number;
   receivedBytes: number;
   receivedRawBytes: number;
-  /** Down or err frames that could not be read. */
+  /** Codec models taken, and their bytes. */
+  models: number;
+  modelBytes: number;
+  /** Down or err frames, or models, that could not be read. */
   corrupted: number;
   /** Releases older than the one held. */
   outdated: number;
   epochs: number;
 }
 
-export function zeroStats(): SessionStats {
+export function zeroStats(budgetBytes = 0): SessionStats {
   return {
     sent: 0,
     sentBytes: 0,
     sentRawBytes: 0,
+    sentNmse: 0,
+    budgetBytes,
     resends: 0,
     acked: 0,
     refused: 0,
@@ -141,6 +182,8 @@ export function zeroStats(): SessionStats {
     releases: 0,
     receivedBytes: 0,
     receivedRawBytes: 0,
+    models: 0,
+    modelBytes: 0,
     corrupted: 0,
     outdated: 0,
     epochs: 0,

@@ -4,89 +4,164 @@
  * P5: versions never fall. A frame of an older release still carries a
  * watermark worth having; a frame that does not build on what is held asks
  * for a pull; a frame whose content does not hash to what it claims is broken.
+ *
+ * A release of rendition 0 is one frame, one of rendition 1 comes in parts:
+ * after each but the last there is a preview, and what is held stays held
+ * until the last has proved the whole.
  * @module
  */
 import { limits, OmegaError, ProtocolError, sameBytes } from "../src/core/index.ts";
 import {
-  codecById,
+  CODEC1,
+  type CodecModel,
+  type CodecModels,
   decodeRelease,
-  encodeFrame,
-  encodeSnapshot,
+  type Frame,
+  type FrameHeader,
   type Position,
-  packBody,
+  type Preview1,
   peekFrame,
-  type Release,
+  TransitionReader,
   type Zstd,
 } from "../src/wire/index.ts";
+import { type Held, heldRelease1 } from "./session-held.ts";
+
+type ReleaseHeader = Extract<FrameHeader, { kind: "snapshot" | "release-delta" }>;
+
+/** What the frame was about. */
+type Meaning =
+  /** A release to take. */
+  | { readonly kind: "release"; readonly held: Held }
+  /** The release as far as its parts have come; not verified. */
+  | { readonly kind: "preview"; readonly preview: Preview }
+  /** The release already held, or a part already read. */
+  | { readonly kind: "same" | "again" }
+  /** An older release than one this device has had. */
+  | { readonly kind: "older"; readonly version: number }
+  /** It does not build on what is held: pull, as one that holds this version. */
+  | { readonly kind: "base"; readonly base: number }
+  /** It needs this codec model, which is not held. */
+  | { readonly kind: "model"; readonly version: number };
 
 export type DownFrame =
-  /** A release to take. */
-  | { readonly kind: "release"; readonly held: Held; readonly applied: Position | null }
-  /** The release already held. */
-  | { readonly kind: "same"; readonly applied: Position | null }
-  /** An older release than one this device has had. */
-  | { readonly kind: "older"; readonly version: number; readonly applied: Position | null }
-  /** A difference to something else than what is held: pull with the base truly held. */
-  | { readonly kind: "base"; readonly applied: Position | null }
+  | (Meaning & { readonly applied: Position | null })
   | { readonly kind: "broken"; readonly error: OmegaError };
 
-/** A release in the hand, with what its frame said of it. */
-export interface Held {
-  readonly release: Release;
-  readonly hash: Uint8Array;
-  /** The codec whose fixed points its vectors are. */
-  readonly codec: number;
+/** What can be shown of a release that is still coming. */
+export interface Preview {
+  readonly release: Preview1;
+  readonly model: CodecModel | null;
+  readonly part: number;
+  readonly parts: number;
 }
 
-/** Reads one down frame against the release held (null: none) and the highest version ever held. */
-export function readDown(
-  bytes: Uint8Array,
-  held: Held | null,
-  floor: number,
-  zstd: Zstd,
-): DownFrame {
-  try {
-    const frame = peekFrame(bytes, limits.DOWN_FRAME_BYTES_MAX);
-    const { header } = frame;
-    if (header.kind !== "snapshot" && header.kind !== "release-delta") {
-      throw new ProtocolError("down.kind", `a ${header.kind} frame has no place on a down topic`);
+export class Inbox {
+  readonly #models: CodecModels;
+  readonly #zstd: Zstd;
+  #held: Held | null;
+  #reader: TransitionReader;
+  /** The frames of the transition under way. */
+  #parts: Uint8Array[] = [];
+
+  constructor(held: Held | null, models: CodecModels, zstd: Zstd) {
+    this.#models = models;
+    this.#zstd = zstd;
+    this.#held = held;
+    this.#reader = this.#newReader();
+  }
+
+  /** The newest release verified; null for none. */
+  get held(): Held | null {
+    return this.#held;
+  }
+
+  get version(): number {
+    return this.#held?.release.version ?? 0;
+  }
+
+  /** Reads one down frame, given the highest version ever held. */
+  read(bytes: Uint8Array, floor: number): DownFrame {
+    try {
+      const frame = peekFrame(bytes, limits.DOWN_FRAME_BYTES_MAX);
+      const { header } = frame;
+      if (header.kind !== "snapshot" && header.kind !== "release-delta") {
+        throw new ProtocolError("down.kind", `a ${header.kind} frame has no place on a down topic`);
+      }
+      return { ...this.#meaning(bytes, frame, header, floor), applied: header.applied };
+    } catch (error) {
+      if (error instanceof OmegaError) return { kind: "broken", error };
+      throw error;
     }
-    const { applied, version } = header;
-    const heldVersion = held?.release.version ?? 0;
-    if (version < Math.max(floor, heldVersion)) return { kind: "older", version, applied };
-    if (version === heldVersion && sameHash(header.contentHash, held)) {
-      return { kind: "same", applied };
+  }
+
+  #meaning(bytes: Uint8Array, frame: Frame, header: ReleaseHeader, floor: number): Meaning {
+    const { version } = header;
+    if (version < Math.max(floor, this.version)) return { kind: "older", version };
+    return header.codec === CODEC1 ? this.#read1(bytes, frame, header) : this.#read0(frame, header);
+  }
+
+  #read0(frame: Frame, header: ReleaseHeader): Meaning {
+    const held = this.#held?.rendition === 0 ? this.#held : null;
+    const { version, contentHash, codec } = header;
+    if (held?.release.version === version && sameBytes(contentHash, held.hash)) {
+      return { kind: "same" };
     }
     if (header.kind === "release-delta") {
-      if (held === null && version === 0) return { kind: "same", applied };
-      // "No change" with another hash: the same number names other content here, so start over.
-      const builds = header.base === heldVersion && header.base !== version;
-      if (held === null || !builds) return { kind: "base", applied };
+      if (this.#held === null && version === 0) return { kind: "same" };
+      const builds = header.base === held?.release.version && header.base !== version;
+      if (!builds) return this.#baseFor(header);
     }
-    const release = decodeRelease(frame, held?.release ?? null, zstd);
-    const taken = { release, hash: header.contentHash.slice(), codec: header.codec };
-    return { kind: "release", held: taken, applied };
-  } catch (error) {
-    if (error instanceof OmegaError) return { kind: "broken", error };
-    throw error;
+    const release = decodeRelease(frame, held?.release ?? null, this.#zstd);
+    return this.#take({ rendition: 0, release, hash: contentHash.slice(), codec });
   }
-}
 
-function sameHash(hash: Uint8Array, held: Held | null): boolean {
-  return held !== null && sameBytes(hash, held.hash);
-}
+  #read1(bytes: Uint8Array, frame: Frame, header: ReleaseHeader): Meaning {
+    const step = this.#reader.feed(frame);
+    const { n: part, of: parts } = header.part ?? { n: 1, of: 1 };
+    if (step.kind === "release" || step.kind === "preview") {
+      this.#parts = [...(part === 1 ? [] : this.#parts), bytes.slice()];
+    }
+    switch (step.kind) {
+      case "release": {
+        const builtOn = header.kind === "snapshot" ? [] : this.#frames;
+        return this.#take(heldRelease1(step, this.#models, [...builtOn, ...this.#parts]));
+      }
+      case "preview": {
+        const model = header.model === undefined ? null : this.#models.get(header.model);
+        return { kind: "preview", preview: { release: step.release, model, part, parts } };
+      }
+      case "stray":
+        return this.#baseFor(header);
+      case "duplicate":
+        return { kind: "again" };
+      case "model":
+      case "same":
+        return step;
+    }
+  }
 
-/** The release as a snapshot frame, to be kept on disk; {@link readCachedRelease} verifies its hash. */
-export function encodeCachedRelease({ release, hash, codec }: Held, zstd: Zstd): Uint8Array {
-  const { version } = release;
-  return encodeFrame(
-    { kind: "snapshot", version, contentHash: hash, codec, applied: null },
-    packBody(encodeSnapshot(release, codecById(codec)), zstd),
-  );
-}
+  get #frames(): readonly Uint8Array[] {
+    return this.#held?.rendition === 1 ? this.#held.frames : [];
+  }
 
-/** A release kept on disk, or null when it is damaged or not one. */
-export function readCachedRelease(bytes: Uint8Array, zstd: Zstd): Held | null {
-  const read = readDown(bytes, null, 0, zstd);
-  return read.kind === "release" ? read.held : null;
+  /**
+   * What to pull with. A difference to the very version held that still does not build on it means
+   * another content (the other rendition, or a number used twice): then nothing held is of use.
+   */
+  #baseFor(header: ReleaseHeader): Meaning {
+    const first = (header.part?.n ?? 1) === 1;
+    const claims = first && header.kind === "release-delta" && header.base === this.version;
+    return { kind: "base", base: claims ? 0 : this.version };
+  }
+
+  #take(held: Held): Meaning {
+    this.#held = held;
+    if (held.rendition === 0) this.#reader = this.#newReader();
+    return { kind: "release", held };
+  }
+
+  #newReader(): TransitionReader {
+    const release = this.#held?.rendition === 1 ? this.#held.release : null;
+    return new TransitionReader(release, this.#models);
+  }
 }

@@ -22,6 +22,15 @@ export interface PutItem {
   readonly attempts: number;
 }
 
+/** What a sent frame makes of one register. */
+export interface SentRegister {
+  readonly id: string;
+  /** Null for a removal. */
+  readonly held: GridVector | null;
+  /** The space of `held`, 0 or a codec model's version. */
+  readonly space: number;
+}
+
 export type LogRecord =
   | { readonly kind: "identity"; readonly device: string; readonly dim: number }
   | { readonly kind: "put"; readonly items: readonly PutItem[] }
@@ -30,8 +39,8 @@ export type LogRecord =
       readonly kind: "sent";
       readonly position: Position;
       readonly frame: Uint8Array;
-      /** `held` is the register after this frame; null for a removal. */
-      readonly items: readonly { readonly id: string; readonly held: GridVector | null }[];
+      /** The register of each pattern after this frame. */
+      readonly items: readonly SentRegister[];
     }
   | { readonly kind: "released"; readonly position: Position }
   | { readonly kind: "applied"; readonly position: Position }
@@ -50,6 +59,7 @@ export type LogRecord =
       readonly id: string;
       readonly value: PatternValue | null;
       readonly held: GridVector | null;
+      readonly space: number;
       readonly seq: number;
       readonly attempts: number;
     }
@@ -60,7 +70,8 @@ export type LogRecord =
       readonly ids: readonly string[];
     };
 
-// Numbers are for ever: a log written by an older version must stay readable.
+// Numbers are for ever: a log written by an older version must stay readable. Such a log knows one
+// space only, so what is in it is still written in its words.
 const KIND = {
   identity: 1,
   put: 2,
@@ -75,11 +86,13 @@ const KIND = {
   shadow: 11,
   frame: 12,
 } as const satisfies Record<LogRecord["kind"], number>;
+const KIND_IN_SPACE = { sent: 13, shadow: 14 } as const;
 
 /** The bytes of one record. */
 export function encodeRecord(record: LogRecord): Uint8Array {
   const out = new ByteWriter();
-  out.u8(KIND[record.kind]);
+  const spaced = namesSpace(record);
+  out.u8(spaced === null ? KIND[record.kind] : KIND_IN_SPACE[spaced]);
   switch (record.kind) {
     case "identity":
       out.text(record.device);
@@ -101,6 +114,7 @@ export function encodeRecord(record: LogRecord): Uint8Array {
       out.list(record.items, (item) => {
         out.text(item.id);
         out.vector(item.held);
+        if (spaced !== null) out.u16(item.space);
       });
       break;
     case "released":
@@ -127,6 +141,7 @@ export function encodeRecord(record: LogRecord): Uint8Array {
       out.u53(record.seq);
       writeValue(out, record.value);
       out.vector(record.held);
+      if (spaced !== null) out.u16(record.space);
       break;
     case "frame":
       writePosition(out, record.position);
@@ -137,6 +152,13 @@ export function encodeRecord(record: LogRecord): Uint8Array {
       unreachable(record);
   }
   return out.done();
+}
+
+/** The kind of a record with a vector outside space 0; null for any other record. */
+function namesSpace(record: LogRecord): keyof typeof KIND_IN_SPACE | null {
+  if (record.kind === "shadow") return record.space === 0 ? null : "shadow";
+  if (record.kind !== "sent") return null;
+  return record.items.every(({ space }) => space === 0) ? null : "sent";
 }
 
 /** Inverse of {@link encodeRecord}. Throws `ProtocolError("log.record")` on anything else. */
@@ -164,12 +186,9 @@ function readRecord(input: ByteReader): LogRecord {
     case KIND.drop:
       return { kind: "drop", ids: input.list(() => input.text()) };
     case KIND.sent:
-      return {
-        kind: "sent",
-        position: readPosition(input),
-        frame: input.bytes(),
-        items: input.list(() => ({ id: input.text(), held: input.vector() })),
-      };
+      return readSent(input, () => 0);
+    case KIND_IN_SPACE.sent:
+      return readSent(input, () => input.u16());
     case KIND.released:
       return { kind: "released", position: readPosition(input) };
     case KIND.applied:
@@ -188,13 +207,10 @@ function readRecord(input: ByteReader): LogRecord {
         floor: input.u53(),
         refused: input.list(() => readPosition(input)),
       };
-    case KIND.shadow: {
-      const id = input.text();
-      const attempts = input.u8();
-      const seq = input.u53();
-      const value = readValue(input);
-      return { kind: "shadow", id, attempts, seq, value, held: input.vector() };
-    }
+    case KIND.shadow:
+      return readShadow(input, () => 0);
+    case KIND_IN_SPACE.shadow:
+      return readShadow(input, () => input.u16());
     case KIND.frame:
       return {
         kind: "frame",
@@ -205,6 +221,24 @@ function readRecord(input: ByteReader): LogRecord {
     default:
       throw new ProtocolError("log.record", `unknown outbox record kind ${kind}`);
   }
+}
+
+function readSent(input: ByteReader, space: () => number): LogRecord {
+  return {
+    kind: "sent",
+    position: readPosition(input),
+    frame: input.bytes(),
+    items: input.list(() => ({ id: input.text(), held: input.vector(), space: space() })),
+  };
+}
+
+function readShadow(input: ByteReader, space: () => number): LogRecord {
+  const id = input.text();
+  const attempts = input.u8();
+  const seq = input.u53();
+  const value = readValue(input);
+  const held = input.vector();
+  return { kind: "shadow", id, attempts, seq, value, held, space: space() };
 }
 
 function writePosition(out: ByteWriter, position: Position): void {
@@ -253,8 +287,8 @@ export function snapshotRecords(state: OutboxState): LogRecord[] {
     },
   ];
   for (const [id, shadow] of state.shadows) {
-    const { value, held, seq, attempts } = shadow;
-    records.push({ kind: "shadow", id, value, held, seq, attempts });
+    const { value, held, space, seq, attempts } = shadow;
+    records.push({ kind: "shadow", id, value, held, space, seq, attempts });
   }
   for (const sent of state.unacked.values()) {
     const ids = sent.items.map((item) => item.id);

@@ -43,6 +43,8 @@ export interface Shadow {
   readonly value: PatternValue | null;
   /** The register vector as the server reconstructs it; null for a tombstone. */
   readonly held: GridVector | null;
+  /** The space `held` is in: 0 is the pattern's own, else that codec model's. */
+  readonly space: number;
   readonly seq: number;
   readonly attempts: number;
   readonly generation: number;
@@ -176,6 +178,8 @@ export interface BelievedRegister {
   readonly epoch: number;
   readonly seq: number;
   readonly vector: GridVector;
+  /** 0, or the codec model whose coordinates `vector` is in. */
+  readonly space: number;
 }
 
 /** P6: every confirmed register, by pattern. */
@@ -183,7 +187,8 @@ export function believedRegisters(state: OutboxState): ReadonlyMap<string, Belie
   const believed = new Map<string, BelievedRegister>();
   for (const [id, shadow] of state.shadows) {
     if (!isConfirmed(state, shadow) || shadow.held === null) continue;
-    believed.set(id, { epoch: state.epoch, seq: shadow.seq, vector: shadow.held });
+    const { seq, held: vector, space } = shadow;
+    believed.set(id, { epoch: state.epoch, seq, vector, space });
   }
   return believed;
 }

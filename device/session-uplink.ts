@@ -6,15 +6,19 @@
  * - At most `DEVICE_INFLIGHT_MAX` frames are unanswered at once; resends go
  *   first, oldest first, byte-identical (P3).
  * - A frame leaves the outbox on its PUBACK or when the watermark passes it.
+ * - How long PUBACKs take, and whether they come, decides how many bytes the
+ *   next frame may take; a data cap that is used up makes new frames wait.
  * @module
  */
 import { limits, type OmegaError, TimeoutError, TransportError } from "../src/core/index.ts";
 import type { Position, Problem } from "../src/wire/index.ts";
+import { afterAck, afterTrouble, budgetOf, restMs } from "./quality.ts";
 import type { Change } from "./session-apply.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { Effect } from "./session-events.ts";
 import { planFrame } from "./session-frames.ts";
 import type { LogRecord } from "./session-log.ts";
+import { Speech } from "./session-speech.ts";
 import { itemBytes, positionName, type SentFrame } from "./session-state.ts";
 
 export class Uplink {
@@ -23,11 +27,14 @@ export class Uplink {
   readonly #inflight = new Set<string>();
   /** When this process first published a frame; frames of an earlier process are absent. */
   readonly #sentAtMs = new Map<string, number>();
+  readonly #speech: Speech;
   #vectorBytes: number;
   #ackTimer = false;
+  #restTimer = false;
 
   constructor(context: SessionContext) {
     this.#context = context;
+    this.#speech = new Speech(context.options.codec, context.models);
     this.#vectorBytes = context.state.dim + 8;
   }
 
@@ -54,11 +61,20 @@ export class Uplink {
 
   #sendNew(publishes: Effect[]): void {
     const context = this.#context;
-    const { state, stats, options } = context;
+    const { state, stats } = context;
     while (this.#inflight.size < limits.DEVICE_INFLIGHT_MAX) {
-      const { budgetBytes, codec, zstd } = options;
-      const vectorBytes = this.#vectorBytes;
-      const plan = planFrame(state, { budgetBytes, codec, zstd, base: context.base, vectorBytes });
+      if (state.queued.size === 0 || this.#rests()) return;
+      const { options, nowMs, quality } = context;
+      const budgetBytes = budgetOf(quality, options, nowMs);
+      const plan = planFrame(state, {
+        budgetBytes,
+        budgetBytesMax: options.budgetBytes,
+        voice: this.#speech.voice,
+        mode: options.mode,
+        zstd: options.zstd,
+        base: context.base,
+        vectorBytes: this.#vectorBytes,
+      });
       if (plan === null) return;
       if (plan.kind === "impossible") {
         stats.dropped += 1;
@@ -72,15 +88,34 @@ export class Uplink {
       this.#sentAtMs.set(name, context.nowMs);
       publishes.push(this.#publish(name, position, frame));
       const { nmse, rawBytes } = plan.encoded;
+      const bytes = frame.byteLength;
       stats.sent += 1;
-      stats.sentBytes += frame.byteLength;
+      stats.sentBytes += bytes;
       stats.sentRawBytes += rawBytes;
-      context.notify({ kind: "sent", position, bytes: frame.byteLength, rawBytes, nmse });
+      if (rawBytes > 0) stats.sentNmse += (rawBytes / stats.sentRawBytes) * (nmse - stats.sentNmse);
+      context.notify({ kind: "sent", position, bytes, rawBytes, nmse, budgetBytes });
     }
+  }
+
+  /** The data cap is used up: what is new waits in the outbox until the day is over. */
+  #rests(): boolean {
+    const { quality, options, nowMs } = this.#context;
+    const delayMs = restMs(quality, options, nowMs);
+    if (delayMs > 0 && !this.#restTimer) {
+      this.#restTimer = true;
+      this.#context.push({ kind: "timer", timer: "rest", delayMs });
+    }
+    return delayMs > 0;
+  }
+
+  rested(): void {
+    this.#restTimer = false;
+    this.pump();
   }
 
   #publish(name: string, position: Position, payload: Uint8Array): Effect {
     this.#inflight.add(name);
+    this.#context.spend(payload.byteLength);
     return { kind: "publish", payload, position };
   }
 
@@ -110,7 +145,10 @@ export class Uplink {
   /** PUBACK: the gateway has it for good. Unknown or repeated positions are ignored. */
   acked(position: Position): void {
     const context = this.#context;
-    this.#inflight.delete(positionName(position));
+    const sentAtMs = this.#sentAtMs.get(positionName(position));
+    if (this.#inflight.delete(positionName(position)) && sentAtMs !== undefined) {
+      context.quality = afterAck(context.quality, context.nowMs - sentAtMs);
+    }
     if (context.state.unacked.has(positionName(position))) {
       // Not durable at once: losing this record costs one more resend.
       this.settle(context.commit({ kind: "released", position }, false));
@@ -144,6 +182,8 @@ export class Uplink {
       context.stats.refused += 1;
       context.notify({ kind: "refused", problem });
       if (position === null) continue;
+      const { epoch, nextSeq: seq } = context.state;
+      this.#speech.refused(problem.reason, position, { epoch, seq });
       const change = context.commit({ kind: "refused", position }, false);
       if (change.lost.length === 0) continue;
       context.stats.abandoned += change.lost.length;
@@ -174,10 +214,27 @@ export class Uplink {
     this.reset();
   }
 
-  /** A lost connection: nothing is in flight any more. */
+  /** A connection begins: another server may be at its other end, which understands more. */
+  online(): void {
+    this.reset();
+    this.#speech.reset();
+  }
+
+  /** The connection was lost; what was unanswered counts as trouble. */
+  offline(): void {
+    if (this.#inflight.size > 0) this.#context.quality = afterTrouble(this.#context.quality);
+    this.reset();
+  }
+
+  /** Nothing is in flight any more. */
   reset(): void {
     this.#inflight.clear();
     this.#stopAckTimer();
+  }
+
+  /** A newer codec model is held: deltas are said with it from now on. */
+  modelCame(): void {
+    this.#speech.reset();
   }
 
   /** The driver could not publish these, because the log could not be written. */

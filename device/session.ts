@@ -25,8 +25,9 @@ import type {
   SessionOptions,
   SessionStats,
 } from "./session-events.ts";
-import type { Held } from "./session-inbox.ts";
+import type { Held } from "./session-held.ts";
 import { type LogRecord, type PutItem, snapshotRecords } from "./session-log.ts";
+import type { HeldModels } from "./session-models.ts";
 import {
   type BelievedRegister,
   believedRegisters,
@@ -42,9 +43,12 @@ export class Session {
   readonly #uplink: Uplink;
   readonly #downlink: Downlink;
 
-  /** `state` from `restoreOutbox` or `createOutbox`; `held` the cached release, if any. */
-  constructor(options: SessionOptions, state: OutboxState, held: Held | null) {
-    this.#context = new SessionContext(options, state, held);
+  /**
+   * `state` from `restoreOutbox` or `createOutbox`; `held` the cached release, if any; `models` the
+   * cached codec models.
+   */
+  constructor(options: SessionOptions, state: OutboxState, held: Held | null, models: HeldModels) {
+    this.#context = new SessionContext(options, state, held, models);
     this.#uplink = new Uplink(this.#context);
     this.#downlink = new Downlink(this.#context, this.#uplink);
   }
@@ -64,14 +68,15 @@ export class Session {
         context.enter("connecting");
         break;
       case "online":
-        this.#uplink.reset();
+        this.#uplink.online();
         context.enter("catching-up");
         this.#downlink.online();
         this.#uplink.pump();
         break;
       case "offline":
       case "stop":
-        this.#uplink.reset();
+        if (event.kind === "stop") this.#uplink.reset();
+        else this.#uplink.offline();
         this.#downlink.offline();
         context.enter(event.kind === "stop" ? "stopped" : "offline");
         break;
@@ -85,11 +90,19 @@ export class Session {
         if (context.online) this.#downlink.receive(event.bytes);
         break;
       case "err":
+        context.spend(event.bytes.byteLength);
         this.#uplink.refused(this.#problemsIn(event.bytes));
+        break;
+      case "model":
+        if (context.online) this.#downlink.modelCame(event.held);
+        break;
+      case "model-broken":
+        if (context.online) this.#downlink.modelBroken(event.error, event.bytes);
         break;
       case "timer":
         if (event.timer === "ack") this.#uplink.ackTimeout();
-        else this.#downlink.pull();
+        else if (event.timer === "pull") this.#downlink.pull();
+        else this.#uplink.rested();
         break;
       case "unstored":
         context.stored = false;
@@ -152,6 +165,11 @@ export class Session {
     return (shadows.get(id)?.value ?? null) !== null;
   }
 
+  /** What to publish before subscribing, if anything. */
+  greeting(): Uint8Array | null {
+    return this.#downlink.greeting();
+  }
+
   /** The whole state as a log, for compaction and for repairing a log that failed. */
   snapshot(): LogRecord[] {
     return snapshotRecords(this.#context.state);
@@ -171,7 +189,7 @@ export class Session {
   }
 
   get held(): Held | null {
-    return this.#context.held;
+    return this.#context.inbox.held;
   }
 
   /** The number of the newest put; settled items name the put they came with. */

@@ -4,6 +4,7 @@
  *   outbox.log      records as in log-file.ts
  *   outbox.log.new  a rewrite on its way; worthless until renamed
  *   release.bin     the newest release, for a quick start
+ *   model-7.bin     codec model 7; two of them at most
  *   lock            who uses the directory
  *
  * Appends that arrive while one fdatasync runs share the next one. A rewrite
@@ -13,15 +14,16 @@
  * any more (its dirty pages may be gone) and only a rewrite helps.
  * @module
  */
-import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf, TransportError } from "../src/core/index.ts";
+import { messageOf, sameBytes, TransportError } from "../src/core/index.ts";
 import { lockDirectory } from "./directory-lock.ts";
 import { FILE_HEADER, frameRecords, scanLog } from "./log-file.ts";
-import type { OutboxStorage, StoredLog } from "./storage.ts";
+import type { OutboxStorage, StoredLog, StoredModel } from "./storage.ts";
 
 const LOG_FILE = "outbox.log";
 const RELEASE_FILE = "release.bin";
+const MODEL_FILE = /^model-([1-9][0-9]{0,4})\.bin$/;
 
 /** The file operations in use; a test passes ones that fail on cue. */
 export interface FileOperations {
@@ -178,14 +180,49 @@ export class FileStorage implements OutboxStorage {
   }
 
   async writeRelease(bytes: Uint8Array): Promise<void> {
-    const path = this.#path(RELEASE_FILE);
+    await this.#replace(RELEASE_FILE, bytes);
+  }
+
+  async readModels(): Promise<readonly Uint8Array[]> {
+    const files = await this.#modelFiles();
+    const models = await Promise.all(
+      [...files.values()].map((file) => this.#files.readFile(this.#path(file)).catch(() => null)),
+    );
+    return models.filter((model) => model !== null);
+  }
+
+  async writeModels(models: readonly StoredModel[]): Promise<void> {
+    const files = await this.#modelFiles();
+    for (const { version, frame } of models) {
+      files.delete(version);
+      const file = `model-${version}.bin`;
+      const kept = await this.#files.readFile(this.#path(file)).catch(() => null);
+      // A damaged file was fetched again: it must not stay for its name's sake.
+      if (kept === null || !sameBytes(kept, frame)) await this.#replace(file, frame);
+    }
+    for (const file of files.values()) await rm(this.#path(file), { force: true });
+  }
+
+  /** By version. */
+  async #modelFiles(): Promise<Map<number, string>> {
+    const names = await readdir(this.#directory).catch(() => []);
+    return new Map(
+      names.flatMap((name) => {
+        const version = MODEL_FILE.exec(name)?.[1];
+        return version === undefined ? [] : [[Number(version), name] as const];
+      }),
+    );
+  }
+
+  async #replace(file: string, bytes: Uint8Array): Promise<void> {
+    const path = this.#path(file);
     const handle = await this.#writeBeside(path, [bytes]);
     try {
       await handle.close();
       await this.#files.rename(`${path}.new`, path);
       await this.#syncDirectory();
     } catch (error) {
-      throw writeError("release", error);
+      throw writeError(file, error);
     }
   }
 

@@ -36,8 +36,18 @@ export interface OutboxStorage {
   readRelease(): Promise<Uint8Array | null>;
   /** Replaces the cached release atomically. */
   writeRelease(bytes: Uint8Array): Promise<void>;
+  /** The cached codec models, in any order. Any bytes may come back: the reader verifies. */
+  readModels(): Promise<readonly Uint8Array[]>;
+  /** Makes these the cached models, each put in place atomically; any others are gone afterwards. */
+  writeModels(models: readonly StoredModel[]): Promise<void>;
   /** Gives the storage back. Idempotent. */
   close(): Promise<void>;
+}
+
+/** A codec model as its frame. What one version holds never changes. */
+export interface StoredModel {
+  readonly version: number;
+  readonly frame: Uint8Array;
 }
 
 /** A storage in memory: survives `close` and `open` of the same object, not the process. */
@@ -46,6 +56,7 @@ export class MemoryStorage implements OutboxStorage {
   readonly rewriteBytesMin = 16 * 1024;
   #records: Uint8Array[] = [];
   #release: Uint8Array | null = null;
+  #models: readonly StoredModel[] = [];
   #bytes = 0;
 
   open(): Promise<StoredLog> {
@@ -76,6 +87,15 @@ export class MemoryStorage implements OutboxStorage {
 
   writeRelease(bytes: Uint8Array): Promise<void> {
     this.#release = bytes;
+    return Promise.resolve();
+  }
+
+  readModels(): Promise<readonly Uint8Array[]> {
+    return Promise.resolve(this.#models.map(({ frame }) => frame));
+  }
+
+  writeModels(models: readonly StoredModel[]): Promise<void> {
+    this.#models = [...models];
     return Promise.resolve();
   }
 

@@ -16,19 +16,21 @@ import {
   RetryExhaustedError,
   TransportError,
 } from "../src/core/index.ts";
-import { loadZstd, type Release, type Trend, type Zstd } from "../src/wire/index.ts";
+import { loadZstd, type Trend, type Zstd } from "../src/wire/index.ts";
 import { SyncClientBuilder } from "./builder.ts";
 import type { SyncClientEvents, SyncClientStats, SyncResult } from "./client-events.ts";
 import { Connector } from "./connector.ts";
 import { Emitter } from "./emitter.ts";
 import { Engine } from "./engine.ts";
+import type { MessageLine } from "./link.ts";
+import { modelEvent, readModels } from "./models.ts";
 import { type ResolvedOptions, resolveOptions, type SyncClientOptions } from "./options.ts";
-import { type GlobalPattern, patternsOf } from "./patterns.ts";
+import { type GlobalPattern, patterns1Of, patternsOf } from "./patterns.ts";
 import { Session } from "./session.ts";
 import { restoreOutbox } from "./session-apply.ts";
 import { EndpointChooser } from "./session-endpoints.ts";
 import { type Notice, type Phase, zeroStats } from "./session-events.ts";
-import { readCachedRelease } from "./session-inbox.ts";
+import { type Held, readCachedRelease } from "./session-held.ts";
 import { type Delta, intake } from "./session-intake.ts";
 import type { BelievedRegister } from "./session-state.ts";
 import type { OutboxStorage } from "./storage.ts";
@@ -55,8 +57,7 @@ export class SyncClient {
   #connections = 0;
   #lastError: OmegaError | null = null;
   #lastSyncMs = Number.NEGATIVE_INFINITY;
-  #view: { readonly of: Release; readonly patterns: ReadonlyMap<string, GlobalPattern> } | null =
-    null;
+  #view: { readonly of: Held; readonly patterns: ReadonlyMap<string, GlobalPattern> } | null = null;
 
   /** Throws `InvalidConfigError` with every fault at once. Nothing happens before {@link start}. */
   constructor(options: SyncClientOptions) {
@@ -88,9 +89,10 @@ export class SyncClient {
     const log = await storage.open();
     try {
       const { state, damaged } = restoreOutbox(deviceName(this.#key), options.dim, log);
+      const models = await readModels(storage, options.dim, (error) => this.#fault(error));
       const cached = await storage.readRelease();
-      const held = cached === null ? null : readCachedRelease(cached, zstd);
-      const session = new Session(this.#sessionOptions(zstd), state, held);
+      const held = cached === null ? null : readCachedRelease(cached, models, zstd);
+      const session = new Session(this.#sessionOptions(zstd), state, held, models);
       const engine = this.#engine(session, storage, zstd);
       const connector = this.#connector(engine, session);
       this.#running = { session, engine, connector, storage };
@@ -109,14 +111,17 @@ export class SyncClient {
   }
 
   #sessionOptions(zstd: Zstd) {
-    const { budgetBytes, outboxBytesMax, timeout, connectTimeoutMs, codec, random } = this.#options;
+    const { budgetBytes, dailyBytesMax, outboxBytesMax, timeout, connectTimeoutMs } = this.#options;
+    const { codec, mode, random } = this.#options;
     return {
       budgetBytes,
+      dailyBytesMax,
       outboxBytesMax,
       ackTimeoutMs: timeout * 1000,
       downWaitMs: connectTimeoutMs,
       pullBackoff: PULL_BACKOFF,
       codec,
+      mode,
       zstd,
       random,
     };
@@ -134,6 +139,7 @@ export class SyncClient {
           if (position !== null) void engine?.post({ kind: "acked", position });
         });
       },
+      fetchModel: (version) => this.#running?.connector.link?.fetchModel(version),
       disconnect: (error) => this.#running?.connector.drop(error),
       notify: (notice) => this.#notified(notice),
     });
@@ -156,6 +162,7 @@ export class SyncClient {
           tls,
           keepaliveS: keepalive,
           connectTimeoutMs,
+          greeting: () => session.greeting(),
           clock,
         },
       },
@@ -169,10 +176,17 @@ export class SyncClient {
           void engine.post({ kind: "offline" });
           this.#fault(error);
         },
-        message: (direction, bytes) => engine.post({ kind: direction, bytes }),
+        message: (line, bytes) => this.#message(engine, line, bytes),
         idle: () => session.pending === 0,
       },
     );
+  }
+
+  #message(engine: Engine, line: MessageLine, bytes: Uint8Array): Promise<void> {
+    if (line !== "model") return engine.post({ kind: line, bytes });
+    // It takes a while to make a model ready; what comes behind it need not wait.
+    void modelEvent(bytes).then((event) => engine.post(event));
+    return Promise.resolve();
   }
 
   /**
@@ -306,9 +320,9 @@ export class SyncClient {
 
   /** The newest release's patterns by id; empty before the first. Replaced, never changed. */
   get patterns(): ReadonlyMap<string, GlobalPattern> {
-    const release = this.#running?.session.held?.release;
-    if (release === undefined) return new Map();
-    if (this.#view?.of !== release) this.#view = { of: release, patterns: patternsOf(release) };
+    const held = this.#running?.session.held ?? null;
+    if (held === null) return new Map();
+    if (this.#view?.of !== held) this.#view = { of: held, patterns: patternsOf(held) };
     return this.#view.patterns;
   }
 
@@ -352,13 +366,21 @@ export class SyncClient {
   #notified(notice: Notice): void {
     switch (notice.kind) {
       case "release": {
-        const { release, previous, bytes, rawBytes } = notice;
-        this.#events.emit("release", { version: release.version, previous, bytes, rawBytes });
+        const { held, kind: _, ...sizes } = notice;
+        this.#events.emit("release", { version: held.release.version, ...sizes });
+        break;
+      }
+      case "preview": {
+        const { preview, frameBytes } = notice;
+        const { release, model, part, parts } = preview;
+        const { version, trends } = release;
+        const patterns = patterns1Of(release, model);
+        this.#events.emit("preview", { version, part, parts, frameBytes, patterns, trends });
         break;
       }
       case "sent": {
-        const { position, bytes, rawBytes, nmse } = notice;
-        this.#events.emit("sent", { position, bytes, rawBytes, nmse });
+        const { kind: _, ...sent } = notice;
+        this.#events.emit("sent", sent);
         break;
       }
       case "acked": {

@@ -1,25 +1,34 @@
 /**
  * What an accepted device may do: publish its own deltas, subscribe to its own
- * answers, and nothing else.
+ * answers and to its tenant's codec models, and nothing else.
  *
  * Topics are compared as whole strings with the device's own, never matched as
  * patterns. Own topics are ASCII, so NUL, ill-formed UTF-8, wildcards, `$SYS`,
  * `$share`, case variants and stray slashes all fail the same comparison
- * (THREATS 3–6, 9, 10). Pure: no Node built-ins.
+ * (THREATS 3–6, 9, 10). A codec topic must name one version in its only spelling.
+ * Pure: no Node built-ins.
  * @module
  */
 import type { DeviceKey } from "../src/core/index.ts";
-import { topicOf } from "../src/wire/index.ts";
+import { parseCodecTopic, topicOf } from "../src/wire/index.ts";
 
-/** The three topics of a device. */
+/**
+ * Codec topics granted at once on one connection. A device asks for one or two; without a bound
+ * a session could hold a filter for each of 65,535 versions (P8).
+ */
+export const CODEC_TOPICS_MAX = 4;
+
+/** The three topics of a device, and the tenant whose codec models it may read. */
 export interface DeviceTopics {
+  readonly tenant: string;
   readonly up: string;
   readonly down: string;
   readonly err: string;
 }
 
 export function topicsOf(key: DeviceKey): DeviceTopics {
-  return { up: topicOf(key, "up"), down: topicOf(key, "down"), err: topicOf(key, "err") };
+  const { tenant } = key;
+  return { tenant, up: topicOf(key, "up"), down: topicOf(key, "down"), err: topicOf(key, "err") };
 }
 
 export interface PublishRequest {
@@ -43,7 +52,16 @@ export function publishRefusal(topics: DeviceTopics, request: PublishRequest): s
   return null;
 }
 
-/** Whether a filter may be granted; otherwise it is answered 0x80 and not kept. */
-export function maySubscribe(topics: DeviceTopics, filter: string): boolean {
-  return filter === topics.down || filter === topics.err;
+/**
+ * Whether a filter may be granted; otherwise it is answered 0x80 and not kept. `codecTopics` are
+ * those granted to this connection already.
+ */
+export function maySubscribe(
+  topics: DeviceTopics,
+  filter: string,
+  codecTopics: ReadonlySet<string>,
+): boolean {
+  if (filter === topics.down || filter === topics.err) return true;
+  if (parseCodecTopic(filter)?.tenant !== topics.tenant) return false;
+  return codecTopics.has(filter) || codecTopics.size < CODEC_TOPICS_MAX;
 }

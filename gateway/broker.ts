@@ -26,6 +26,7 @@ import {
   type Timer,
 } from "../src/core/index.ts";
 import type { Counter, Gauge, Logger, Metrics } from "../src/observe/index.ts";
+import { parseCodecTopic } from "../src/wire/index.ts";
 import { type DeviceTopics, maySubscribe, topicsOf } from "./acl.ts";
 import type { Admission } from "./admission.ts";
 import type { Authenticator, AuthVerdict } from "./auth-verdict.ts";
@@ -77,6 +78,8 @@ interface Identity {
   readonly name: string;
   readonly topics: DeviceTopics;
   readonly subscribes: TokenBucket;
+  /** The codec topics granted and not given back. */
+  readonly codecTopics: Set<string>;
 }
 
 interface Connection {
@@ -205,6 +208,9 @@ export class Broker {
     // `registerClient` is aedes' own book of clients; ours replaces it.
     Object.assign(aedes, { registerClient: (client: Client) => this.#claim(client) });
     aedes.on("clientReady", (client) => this.#ready(client));
+    aedes.on("unsubscribe", (topics, client) => {
+      for (const topic of topics) this.#connectionOf(client).identity?.codecTopics.delete(topic);
+    });
     aedes.on("clientError", (client, error) => this.#failed(client, error));
     aedes.on("connectionError", (client, error) => this.#failed(client, error));
     (aedes as EventEmitter).on("error", (error: unknown) => {
@@ -240,6 +246,7 @@ export class Broker {
       name,
       topics: topicsOf(key),
       subscribes: new TokenBucket(this.#options.limits.subscribes, this.#options.clock),
+      codecTopics: new Set(),
     };
     // Inside aedes a client is called tenant/device: two tenants' devices of one name never meet,
     // and the slash keeps every name apart from `constructor`, `__proto__` and their kind.
@@ -326,8 +333,12 @@ export class Broker {
       done(new ProtocolError("subscribe.rate", "a device subscribes more often than it may"));
       return;
     }
+    const { topics, codecTopics } = identity;
+    const { topic } = subscription;
+    const granted = maySubscribe(topics, topic, codecTopics);
+    if (granted && parseCodecTopic(topic) !== null) codecTopics.add(topic);
     // [MQTT-3.9.3-2] `null` is answered with 0x80, and aedes keeps no such filter.
-    done(null, maySubscribe(identity.topics, subscription.topic) ? subscription : null);
+    done(null, granted ? subscription : null);
   }
 
   /** Ends the session when its token does. */

@@ -19,6 +19,12 @@ export interface DownlinkLimits extends LinkLimits, FanoutLimits {
   /** clean=0 sessions remembered, and for how long after their last use. */
   readonly sessionCountMax: number;
   readonly sessionTtlMs: number;
+  /** Bytes of codec models sent per second to all devices together; one is some 150 KB. */
+  readonly modelBytesPerS: number;
+  /** Codec models held in memory. */
+  readonly modelCountMax: number;
+  /** How long it is believed that a model does not exist. */
+  readonly modelAbsentMs: number;
 }
 
 export const DEFAULT_DOWNLINK_LIMITS: DownlinkLimits = {
@@ -33,6 +39,9 @@ export const DEFAULT_DOWNLINK_LIMITS: DownlinkLimits = {
   parallelCountMax: 4,
   sessionCountMax: 50_000,
   sessionTtlMs: 24 * 3_600_000,
+  modelBytesPerS: 16 * 1024 * 1024,
+  modelCountMax: 4,
+  modelAbsentMs: 10_000,
 };
 
 /** A timer holds at most 2^31 − 1 ms, and a mean time is waited for twice at most. */

@@ -7,7 +7,9 @@
  *
  * A topic's retained message is not stored but computed on SUBSCRIBE, from the
  * tenant's ladder and the device's view: one look-up by key, whatever the
- * number of devices. Nothing here belongs to a device for longer than its
+ * number of devices. A codec model, the one message that is the same for all,
+ * comes from a small cache and goes out at a pace of its own, so that a tenant
+ * that just learnt one does not fill every socket with it. Nothing here belongs to a device for longer than its
  * connection, except the little that clean=0 sessions keep (sessions.ts).
  * @module
  */
@@ -16,6 +18,7 @@ import {
   assert,
   type BackoffPolicy,
   type Clock,
+  limits as coreLimits,
   type DeviceKey,
   deviceName,
   parseDeviceName,
@@ -23,15 +26,16 @@ import {
   type Service,
 } from "../src/core/index.ts";
 import type { Logger, Metrics } from "../src/observe/index.ts";
-import { encodeRefusal } from "../src/wire/index.ts";
+import { encodeRefusal, parseCodecTopic } from "../src/wire/index.ts";
 import { type DownlinkLimits, downlinkLimits } from "./downlink-limits.ts";
 import { Due } from "./due.ts";
 import { Fanout } from "./fanout.ts";
-import { downParts, type HeldLadder, Ladders } from "./ladders.ts";
+import { downParts, type HeldLadder, Ladders, newestOf } from "./ladders.ts";
 import { type CutReason, Link } from "./link.ts";
-import { createPacer } from "./pacer.ts";
+import { Models } from "./models.ts";
+import { createPacer, type Pacer } from "./pacer.ts";
 import { createPersistence, type GatewayPersistence, grantedQos, ownLine } from "./persistence.ts";
-import type { DeviceView, DownlinkSessions, DownlinkSource, GatewayClient } from "./ports.ts";
+import type { DeviceView, DownlinkSessions, DownlinkSource, GatewayClient, Told } from "./ports.ts";
 import { Reach } from "./reach.ts";
 import { Roster } from "./roster.ts";
 import { Sessions } from "./sessions.ts";
@@ -65,6 +69,10 @@ export class Downlink implements DownlinkSessions, Service {
   readonly #ladders: Ladders;
   readonly #due: Due<Link>;
   readonly #fanout: Fanout<Link>;
+  readonly #models: Models;
+  readonly #modelsDue: Due<Link>;
+  readonly #modelPacer: Pacer;
+  readonly #stopping = new AbortController();
   readonly #count: ReturnType<typeof instruments>;
   #unwatch: (() => Promise<void>) | null = null;
 
@@ -100,6 +108,27 @@ export class Downlink implements DownlinkSessions, Service {
       log,
       limits,
       backoff: SOURCE_BACKOFF,
+    });
+    this.#models = new Models({
+      source: this.#reach,
+      clock,
+      countMax: limits.modelCountMax,
+      absentMs: limits.modelAbsentMs,
+      log,
+    });
+    this.#modelPacer = createPacer({
+      ratePerS: limits.modelBytesPerS,
+      burstCount: coreLimits.MODEL_FRAME_BYTES_MAX,
+      clock,
+    });
+    this.#modelsDue = new Due({
+      serve: ([link]) => this.#serveModel(link),
+      batchCountMax: 1,
+      parallelCountMax: limits.parallelCountMax,
+      backoff: SOURCE_BACKOFF,
+      clock,
+      random,
+      log,
     });
     this.persistence = createPersistence({
       sessions: this.#sessions,
@@ -139,6 +168,8 @@ export class Downlink implements DownlinkSessions, Service {
   async stop(): Promise<void> {
     await this.drain();
     this.#due.stop();
+    this.#modelsDue.stop();
+    this.#stopping.abort(new Error("downlink stopped"));
     for (const link of [...this.#roster.all()]) this.#gone(link);
   }
 
@@ -147,7 +178,7 @@ export class Downlink implements DownlinkSessions, Service {
     if (link === null || client.clean) return;
     const session = this.#sessions.find(client.id);
     if (session === undefined) return;
-    link.subscriber.restored(session.grants, session.outstanding);
+    link.subscriber.restored(session.grants, session.outstanding, session.minor);
     this.#due.add(link);
   }
 
@@ -156,15 +187,19 @@ export class Downlink implements DownlinkSessions, Service {
     if (link !== undefined) this.#gone(link);
   }
 
-  onPull({ client }: GatewayClient, base: number): void {
+  onPull({ client }: GatewayClient, told: Told): void {
     const link = this.#roster.of(client);
     if (link === undefined) return;
-    link.subscriber.pulled(base);
+    link.subscriber.pulled(told);
     if (link.subscriber.listens("down")) this.#due.add(link);
   }
 
-  onUpHeader({ client }: GatewayClient, base: number): void {
-    this.#roster.of(client)?.subscriber.mentioned(base);
+  onUpHeader({ client }: GatewayClient, told: Told): void {
+    this.#roster.of(client)?.subscriber.mentioned(told);
+  }
+
+  modelBytes({ client }: GatewayClient): number {
+    return this.#roster.of(client)?.modelBytes ?? 0;
   }
 
   #opened(client: Client): Link | null {
@@ -181,7 +216,7 @@ export class Downlink implements DownlinkSessions, Service {
       clock: this.#options.clock,
       limits: this.#limits,
       onCut: (cut, reason) => this.#cut(cut, reason),
-      onFree: (free) => this.#due.add(free),
+      onFree: (free, line) => (line === "model" ? this.#modelsDue : this.#due).add(free),
     });
     this.#roster.add(link);
     // The socket's end is the one event aedes cannot miss: after a takeover it may emit no other.
@@ -194,10 +229,12 @@ export class Downlink implements DownlinkSessions, Service {
     if (!this.#roster.remove(link)) return;
     link.close();
     this.#due.remove(link);
+    this.#modelsDue.remove(link);
     const { client, subscriber } = link;
     if (!client.clean) {
-      const session = { grants: subscriber.grants(), outstanding: subscriber.outstanding() };
-      this.#sessions.save(client.id, session);
+      const { minor } = subscriber;
+      const [grants, outstanding] = [subscriber.grants(), subscriber.outstanding()];
+      this.#sessions.save(client.id, { grants, outstanding, minor });
     }
     const { tenant } = subscriber.key;
     if (!this.#roster.hasTenant(tenant)) this.#ladders.forget(tenant);
@@ -214,8 +251,14 @@ export class Downlink implements DownlinkSessions, Service {
     if (link === null) return;
     let owed = false;
     for (const { topic, qos } of subscriptions) {
+      if ((qos as number) === REFUSED) continue;
+      const version = modelOf(link, topic);
+      if (version !== null) {
+        link.subscriber.models.subscribed(version, grantedQos(qos));
+        this.#modelsDue.add(link);
+      }
       const line = ownLine(client.id, topic);
-      if (line === null || (qos as number) === REFUSED) continue;
+      if (line === null) continue;
       link.subscriber.subscribed(line, grantedQos(qos));
       owed = true;
     }
@@ -224,10 +267,30 @@ export class Downlink implements DownlinkSessions, Service {
 
   #unsubscribed(topics: readonly string[], client: Client): void {
     const link = this.#roster.of(client);
+    if (link === undefined) return;
     for (const topic of topics) {
+      const version = modelOf(link, topic);
+      if (version !== null) link.subscriber.models.drop(version);
       const line = ownLine(client.id, topic);
-      if (line !== null) link?.subscriber.unsubscribed(line);
+      if (line !== null) link.subscriber.unsubscribed(line);
     }
+  }
+
+  /** Sends one model that `link` wants. Each device has one place in the line, however often it asks. */
+  async #serveModel(link: Link | undefined): Promise<void> {
+    if (link === undefined) return;
+    const { subscriber } = link;
+    const version = subscriber.models.next;
+    if (!link.open || version === null) return;
+    const frame = await this.#models.get({ tenant: subscriber.key.tenant, version });
+    if (frame === null) subscriber.models.drop(version);
+    else await this.#modelPacer.take(frame.length, this.#stopping.signal);
+    if (frame !== null && link.open && subscriber.models.mayShip(version)) {
+      this.#count.frames.add(1, { kind: "model" });
+      this.#count.bytes.add(frame.length);
+      link.send(subscriber.nextModel(version), frame, NOTHING);
+    }
+    if (link.open && subscriber.models.next !== null) this.#modelsDue.add(link);
   }
 
   #refused(key: DeviceKey): void {
@@ -295,7 +358,7 @@ export class Downlink implements DownlinkSessions, Service {
   #deliver(link: Link, view: DeviceView, ladder: HeldLadder): void {
     if (!link.open) return;
     try {
-      for (const shipment of link.subscriber.next(view, ladder.version)) {
+      for (const shipment of link.subscriber.next(view, newestOf(ladder))) {
         this.#send(link, shipment, ladder);
       }
     } catch (error) {
@@ -306,6 +369,7 @@ export class Downlink implements DownlinkSessions, Service {
 
   #send(link: Link, shipment: Shipment, ladder: HeldLadder): void {
     const { content } = shipment;
+    assert(content.line !== "model", "models have their own way out");
     if (content.line === "err") {
       this.#count.frames.add(1, { kind: "refusal" });
       link.send(shipment, encodeRefusal(content.problems), NOTHING);
@@ -316,6 +380,12 @@ export class Downlink implements DownlinkSessions, Service {
     this.#count.bytes.add(head.length + body.length);
     link.send(shipment, head, body);
   }
+}
+
+/** The version of the own tenant's model that `topic` names; null for any other topic. */
+function modelOf(link: Link, topic: string): number | null {
+  const model = parseCodecTopic(topic);
+  return model?.tenant === link.subscriber.key.tenant ? model.version : null;
 }
 
 function instruments(metrics: Metrics) {

@@ -29,7 +29,8 @@ import { type AckSlot, AckWindow, ByteBudget } from "./ack-window.ts";
 import { type DeviceTopics, type PublishRequest, publishRefusal } from "./acl.ts";
 import { Batcher } from "./batcher.ts";
 import { DELTA_OVERHEAD_BYTES, type GatewayLimits } from "./limits.ts";
-import type { DownlinkSessions, GatewayClient } from "./ports.ts";
+import { unsentBytesMax } from "./link.ts";
+import type { DownlinkSessions, GatewayClient, Told } from "./ports.ts";
 
 /** What the seam touches of a PUBLISH; aedes' own packet object, whose `qos` is changed. */
 export interface TakenPacket extends PublishRequest {
@@ -59,7 +60,7 @@ export interface IngestOptions {
   readonly producer: Pick<DeltaProducer, "add">;
   readonly shards: number;
   readonly limits: GatewayLimits;
-  readonly downlink: Pick<DownlinkSessions, "onPull" | "onUpHeader">;
+  readonly downlink: Pick<DownlinkSessions, "onPull" | "onUpHeader" | "modelBytes">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -98,13 +99,14 @@ export class Ingest {
 
   /** The uplink of an accepted client. */
   open(client: GatewayClient, topics: DeviceTopics, socket: UplinkSocket): Uplink {
-    const { limits, shards } = this.#options;
+    const { limits, shards, downlink } = this.#options;
     const { conn } = client.client;
     const send = (pubacks: Buffer) => {
       if (conn.destroyed) return;
       conn.write(pubacks);
       // P8: a device that publishes and never reads would pile its PUBACKs up here.
-      if (conn.writableLength > limits.unreadBytesMax) {
+      const bytesMax = unsentBytesMax(limits.unreadBytesMax, downlink.modelBytes(client));
+      if (conn.writableLength > bytesMax) {
         socket.close(
           new ProtocolError("client.unread", "the device does not read its acknowledgements"),
         );
@@ -158,11 +160,11 @@ export class Ingest {
     const header = headerOf(frame);
     this.#frames.add(1, { kind: header?.kind ?? "unreadable" });
     if (header?.kind === "pull") {
-      this.#options.downlink.onPull(client, header.base);
+      this.#options.downlink.onPull(client, toldBy(header));
       window.settle(slot);
       return;
     }
-    if (header?.kind === "delta") this.#options.downlink.onUpHeader(client, header.base);
+    if (header?.kind === "delta") this.#options.downlink.onUpHeader(client, toldBy(header));
     this.#batcher.add(uplink.shard, {
       entry: { key: client.key, receivedAtMs: this.#options.clock.nowMs(), frame },
       settled: (error) => {
@@ -176,6 +178,10 @@ export class Ingest {
       },
     });
   }
+}
+
+function toldBy({ base, minor = 0 }: { readonly base: number; readonly minor?: number }): Told {
+  return { base, minor };
 }
 
 function headerOf(frame: Buffer): FrameHeader | null {

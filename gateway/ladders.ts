@@ -6,11 +6,19 @@
  * two loads that cross never take a device back.
  * @module
  */
-import type { Clock } from "../src/core/index.ts";
-import { downFrame, type Ladder, type PackedBody } from "../src/wire/index.ts";
-import type { DeviceView, DownlinkSource } from "./ports.ts";
+import { assert, type Clock } from "../src/core/index.ts";
+import {
+  downFrame,
+  downFrames1,
+  hollowLadder1,
+  type Ladder,
+  type PackedBody,
+  rungOf,
+} from "../src/wire/index.ts";
+import type { DownlinkSource, Renditions, Told } from "./ports.ts";
+import type { DownContent, Newest } from "./subscriber.ts";
 
-/** A down frame in the two pieces it is written in; together they are wire's `downFrame`. */
+/** A down frame in the two pieces it is written in; together they are wire's own down frame. */
 export interface DownParts {
   /** Prefix and header: this device's own, some tens of bytes. */
   readonly head: Uint8Array;
@@ -19,15 +27,17 @@ export interface DownParts {
   readonly kind: "snapshot" | "release-delta" | "watermark";
 }
 
-/** A ladder beside its hollow twin, whose bodies are empty, so that framing it yields the head alone. */
+/** A release beside its hollow twin, whose bodies are empty, so that framing it yields the heads alone. */
 export interface HeldLadder {
   readonly version: number;
-  readonly full: Ladder;
-  readonly hollow: Ladder;
+  readonly full: Renditions;
+  readonly hollow: Renditions;
   /** When the source was last asked, on the monotonic clock. */
   readonly lookedMs: number;
 }
 
+/** From this minor on a device reads rendition 1, which comes in parts. */
+const RENDITION1_MINOR = 1;
 const LOOK_AGAIN_MS = 1_000;
 
 const NOTHING = new Uint8Array(0);
@@ -36,24 +46,52 @@ const hollowed = (body: PackedBody): PackedBody => ({
   bytes: NOTHING,
 });
 
-export function holdLadder(full: Ladder, lookedMs: number): HeldLadder {
-  const deltas = new Map([...full.deltas].map(([base, body]) => [base, hollowed(body)]));
+export function holdLadder(full: Renditions, lookedMs: number): HeldLadder {
+  const { ladder, ladder1 } = full;
+  assert(ladder1 === null || ladder1.version === ladder.version, "renditions are of one release");
+  const hollow1 = ladder1 === null ? null : hollowLadder1(ladder1);
   return {
-    version: full.version,
+    version: ladder.version,
     lookedMs,
     full,
-    hollow: { ...full, snapshot: hollowed(full.snapshot), deltas },
+    hollow: { ladder: hollowLadder(ladder), ladder1: hollow1 },
   };
 }
 
-/** The frame for a device at `view.base`, as one small head of its own and one shared body. */
-export function downParts(held: HeldLadder, view: Pick<DeviceView, "base" | "applied">): DownParts {
-  const head = downFrame(held.hollow, view);
-  if (view.base === held.version && held.version > 0)
+function hollowLadder(ladder: Ladder): Ladder {
+  const deltas = new Map([...ladder.deltas].map(([base, body]) => [base, hollowed(body)]));
+  return { ...ladder, snapshot: hollowed(ladder.snapshot), deltas };
+}
+
+/** What a subscriber must know of a release: in how many messages each device gets there. */
+export function newestOf(held: HeldLadder): Newest {
+  const { version, full } = held;
+  const parts = ({ base, minor }: Told) =>
+    full.ladder1 === null || minor < RENDITION1_MINOR ? 1 : rungOf(full.ladder1, base).parts.length;
+  return { version, parts };
+}
+
+/** One frame for a device that told its base and minor, as a small head of its own and a shared body. */
+export function downParts(held: HeldLadder, told: Omit<DownContent, "line">): DownParts {
+  const { full, hollow } = held;
+  if (full.ladder1 === null || hollow.ladder1 === null || told.minor < RENDITION1_MINOR) {
+    return downParts0(full.ladder, hollow.ladder, told);
+  }
+  const { kind, parts } = rungOf(full.ladder1, told.base);
+  const head = downFrames1(hollow.ladder1, told)[told.part - 1];
+  const body = parts[told.part - 1];
+  assert(head !== undefined && body !== undefined, "a part is one of those announced");
+  return { head, body: body.bytes, kind };
+}
+
+function downParts0(full: Ladder, hollow: Ladder, told: Omit<DownContent, "line">): DownParts {
+  const head = downFrame(hollow, told);
+  if (told.base === full.version && full.version > 0) {
     return { head, body: NOTHING, kind: "watermark" };
-  const delta = held.full.deltas.get(view.base);
+  }
+  const delta = full.deltas.get(told.base);
   return delta === undefined
-    ? { head, body: held.full.snapshot.bytes, kind: "snapshot" }
+    ? { head, body: full.snapshot.bytes, kind: "snapshot" }
     : { head, body: delta.bytes, kind: "release-delta" };
 }
 
@@ -65,7 +103,7 @@ interface Load {
 
 export interface LaddersOptions {
   /** Must not freeze: see `Reach`. */
-  readonly source: Pick<DownlinkSource, "ladder">;
+  readonly source: Pick<DownlinkSource, "ladders">;
   readonly clock: Clock;
 }
 
@@ -117,20 +155,20 @@ export class Ladders {
     const running = this.#loads.get(tenant);
     if (running !== undefined) return running.promise;
     const promise = this.#options.source
-      .ladder(tenant)
-      .then((ladder) => this.#accept(tenant, ladder))
+      .ladders(tenant)
+      .then((renditions) => this.#accept(tenant, renditions))
       .finally(() => this.#loads.delete(tenant));
     this.#loads.set(tenant, { promise, next: null });
     return promise;
   }
 
-  #accept(tenant: string, ladder: Ladder): HeldLadder {
+  #accept(tenant: string, renditions: Renditions): HeldLadder {
     const lookedMs = this.#options.clock.monotonicMs();
     const held = this.#held.get(tenant);
     const accepted =
-      held !== undefined && held.version >= ladder.version
+      held !== undefined && held.version >= renditions.ladder.version
         ? { ...held, lookedMs }
-        : holdLadder(ladder, lookedMs);
+        : holdLadder(renditions, lookedMs);
     this.#held.set(tenant, accepted);
     return accepted;
   }

@@ -5,20 +5,37 @@
  * Messages go straight to the socket and never through the broker's pub/sub,
  * where one subscriber that stops reading stalls everybody's fan-out. A device is never waited for: a full socket buffer or a message
  * without its PUBACK for too long ends the connection, and the device finds
- * everything again when it returns.
+ * everything again when it returns. What is too long depends on the bytes under
+ * way: the rate of the largest down frame in `ackMsMax` is demanded of a codec
+ * model too, and of what stands behind one.
  * @module
  */
 import type { Client } from "aedes";
-import type { Clock, Timer } from "../src/core/index.ts";
-import { topicOf } from "../src/wire/index.ts";
+import { type Clock, limits as coreLimits, type Timer } from "../src/core/index.ts";
+import { codecTopicOf, topicOf } from "../src/wire/index.ts";
 import { publishHead } from "./publish-packet.ts";
-import type { Shipment, Subscriber } from "./subscriber.ts";
+import type { Content, Landing, Shipment, Subscriber } from "./subscriber.ts";
 
 export interface LinkLimits {
   /** Unsent bytes a socket may hold before its device is cut. */
   readonly bufferBytesMax: number;
-  /** How long a message may wait for its PUBACK (QoS 1) or for the socket to take it (QoS 0). */
+  /**
+   * How long a message of up to 64 KiB may wait for its PUBACK (QoS 1) or for the socket to take it
+   * (QoS 0).
+   */
   readonly ackMsMax: number;
+}
+
+/** Beside a model: a release, eight problems in their longest words, and PUBACKs. */
+const BESIDE_MODEL_BYTES = coreLimits.DOWN_FRAME_BYTES_MAX + 20 * 1024;
+
+/**
+ * How many unsent bytes a socket may hold on which `modelBytes` of a codec model are under way. A
+ * model of 384 dimensions fits the usual bound; a larger one lifts it, because its bytes are one
+ * buffer for all devices and the gateway itself put them there.
+ */
+export function unsentBytesMax(bytesMax: number, modelBytes: number): number {
+  return modelBytes === 0 ? bytesMax : Math.max(bytesMax, modelBytes + BESIDE_MODEL_BYTES);
 }
 
 export type CutReason = "buffer" | "deadline";
@@ -30,14 +47,20 @@ export interface LinkOptions {
   readonly limits: LinkLimits;
   onCut(link: Link, reason: CutReason): void;
   /** A line became free for which something waits. */
-  onFree(link: Link): void;
+  onFree(link: Link, line: Content["line"]): void;
+}
+
+/** One message that the device has not yet taken. */
+interface UnderWay {
+  readonly bytes: number;
+  readonly deadline: Timer;
 }
 
 export class Link {
   readonly client: Client;
   readonly subscriber: Subscriber;
   readonly #options: LinkOptions;
-  #deadline: Timer | null = null;
+  readonly #underWay = new Map<Content["line"], UnderWay>();
   #closed = false;
 
   constructor(options: LinkOptions) {
@@ -54,19 +77,17 @@ export class Link {
   send(shipment: Shipment, head: Uint8Array, body: Uint8Array): void {
     if (!this.open) return;
     const { line } = shipment.content;
-    const prelude = publishHead({
-      ...shipment,
-      topic: topicOf(this.subscriber.key, line),
-      payloadBytes: head.length + body.length,
-    });
+    const payloadBytes = head.length + body.length;
+    const prelude = publishHead({ ...shipment, topic: this.#topicOf(shipment), payloadBytes });
     const { conn } = this.client;
-    const waitingBytes = conn.writableLength + prelude.length + head.length + body.length;
-    if (waitingBytes > this.#options.limits.bufferBytesMax) {
+    const waitingBytes = conn.writableLength + prelude.length + payloadBytes;
+    const modelBytes = line === "model" ? payloadBytes : this.modelBytes;
+    if (waitingBytes > unsentBytesMax(this.#options.limits.bufferBytesMax, modelBytes)) {
       this.cut("buffer");
       return;
     }
     const taken = () => {
-      if (shipment.qos === 0) this.#settle(this.subscriber.flushed(line));
+      if (shipment.qos === 0) this.#landed(this.subscriber.flushed(line));
     };
     conn.cork();
     conn.write(prelude);
@@ -76,11 +97,16 @@ export class Link {
       conn.write(body, taken);
     }
     conn.uncork();
-    this.#watch();
+    this.#watch(line, payloadBytes);
+  }
+
+  /** Bytes of a codec model that the device has not yet taken. */
+  get modelBytes(): number {
+    return this.#underWay.get("model")?.bytes ?? 0;
   }
 
   acknowledged(messageId: number): void {
-    this.#settle(this.subscriber.acknowledged(messageId));
+    this.#landed(this.subscriber.acknowledged(messageId));
   }
 
   /** Ends the connection; the device is told nothing, as MQTT 3.1.1 has no word for it. */
@@ -94,22 +120,30 @@ export class Link {
   /** The connection is over: no timer stays. */
   close(): void {
     this.#closed = true;
-    this.#deadline?.cancel();
-    this.#deadline = null;
+    for (const { deadline } of this.#underWay.values()) deadline.cancel();
+    this.#underWay.clear();
   }
 
-  #settle(waits: boolean): void {
-    if (this.#closed) return;
-    if (!this.subscriber.inFlight) {
-      this.#deadline?.cancel();
-      this.#deadline = null;
-    }
-    if (waits) this.#options.onFree(this);
+  #topicOf({ content }: Shipment): string {
+    const { key } = this.subscriber;
+    if (content.line !== "model") return topicOf(key, content.line);
+    return codecTopicOf({ tenant: key.tenant, version: content.version });
   }
 
-  #watch(): void {
-    if (this.#deadline !== null || !this.subscriber.inFlight) return;
+  #landed(landing: Landing | null): void {
+    if (this.#closed || landing === null) return;
+    this.#underWay.get(landing.line)?.deadline.cancel();
+    this.#underWay.delete(landing.line);
+    if (landing.waits) this.#options.onFree(this, landing.line);
+  }
+
+  #watch(line: Content["line"], bytes: number): void {
     const { clock, limits } = this.#options;
-    this.#deadline = clock.after(limits.ackMsMax, () => this.cut("deadline"), { background: true });
+    let bytesAhead = bytes;
+    for (const ahead of this.#underWay.values()) bytesAhead += ahead.bytes;
+    const waits = Math.max(1, Math.ceil(bytesAhead / coreLimits.DOWN_FRAME_BYTES_MAX));
+    const cut = () => this.cut("deadline");
+    const deadline = clock.after(waits * limits.ackMsMax, cut, { background: true });
+    this.#underWay.set(line, { bytes, deadline });
   }
 }

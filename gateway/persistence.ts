@@ -18,8 +18,9 @@
 import { Readable } from "node:stream";
 import { deviceName, parseDeviceName, TransportError } from "../src/core/index.ts";
 import { parseTopic, topicOf } from "../src/wire/index.ts";
+import type { GrantedQos } from "./publish-packet.ts";
 import type { Sessions } from "./sessions.ts";
-import type { GrantedQos, Line } from "./subscriber.ts";
+import type { Line } from "./subscriber.ts";
 
 /** What these methods read of an aedes client: `id` is `tenant/device`. */
 interface StoredClient {

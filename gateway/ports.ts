@@ -9,7 +9,7 @@
  */
 import type { Client } from "aedes";
 import type { DeviceKey } from "../src/core/index.ts";
-import type { Ladder, Position, Problem } from "../src/wire/index.ts";
+import type { Ladder, Ladder1, Position, Problem } from "../src/wire/index.ts";
 
 /** What the server knows of one device, as its next down frame must tell it (P6). */
 export interface DeviceView {
@@ -26,11 +26,21 @@ export interface ReleaseListener {
   onProblems(key: DeviceKey): void;
 }
 
+/** One release as devices of either kind get it. */
+export interface Renditions {
+  /** For everybody. */
+  readonly ladder: Ladder;
+  /** For devices that speak minor 1, of the same version; null when the release has none. */
+  readonly ladder1: Ladder1 | null;
+}
+
 export interface DownlinkSource {
-  /** The current ladder of a tenant; an empty one (version 0) before the first release. */
-  ladder(tenant: string): Promise<Ladder>;
+  /** The current release of a tenant; an empty ladder (version 0) before the first. */
+  ladders(tenant: string): Promise<Renditions>;
   /** One round trip for many devices; the answer has the order of `keys`. */
   views(keys: readonly DeviceKey[]): Promise<DeviceView[]>;
+  /** An encoded codec model, or null when there is none of this version; it never changes. */
+  model(tenant: string, version: number): Promise<Uint8Array | null>;
   /** Notifications may be lost: callers also poll. Resolves to the function that stops watching. */
   watch(listener: ReleaseListener): Promise<() => Promise<void>>;
 }
@@ -43,16 +53,26 @@ export interface GatewayClient {
   readonly client: Client;
 }
 
+/** What the header of a device's frame says of the device. */
+export interface Told {
+  /** The version it holds; 0 for none. */
+  readonly base: number;
+  /** The protocol minor it speaks; releases of a later minor are not sent to it. */
+  readonly minor: number;
+}
+
 /** The downlink half, as the uplink half calls it. None of these throws; none blocks the uplink. */
 export interface DownlinkSessions {
   /** After CONNACK 0. */
   onClientReady(client: GatewayClient): void;
   /** Exactly once for every `onClientReady`, after the socket is closed. */
   onClientGone(client: GatewayClient): void;
-  /** The device asked for the newest release; `base` is the version it holds, 0 for none. */
-  onPull(client: GatewayClient, base: number): void;
-  /** A delta passed by; `base` is the version the device said it holds. */
-  onUpHeader(client: GatewayClient, base: number): void;
+  /** The device asked for the newest release and said what it holds and what it can read. */
+  onPull(client: GatewayClient, told: Told): void;
+  /** A delta passed by, and with it what the device held and could read when it was made. */
+  onUpHeader(client: GatewayClient, told: Told): void;
+  /** Bytes of a codec model on their way to the device. */
+  modelBytes(client: GatewayClient): number;
 }
 
 /** Where a listener really listens: the port the system chose when 0 was asked for. */

@@ -7,9 +7,12 @@
  */
 import { assert } from "../src/core/index.ts";
 
+/** What a SUBSCRIBE is granted and a message is sent with. */
+export type GrantedQos = 0 | 1;
+
 export interface PublishHead {
   readonly topic: string;
-  readonly qos: 0 | 1;
+  readonly qos: GrantedQos;
   readonly dup: boolean;
   readonly retain: boolean;
   /** 1..65535 with QoS 1; not written with QoS 0. */

@@ -6,11 +6,10 @@
  * @module
  */
 import { type Clock, type DeviceKey, TimeoutError, within } from "../src/core/index.ts";
-import type { Ladder } from "../src/wire/index.ts";
-import type { DeviceView, DownlinkSource } from "./ports.ts";
+import type { DeviceView, DownlinkSource, Renditions } from "./ports.ts";
 
 export interface ReachOptions {
-  readonly source: Pick<DownlinkSource, "ladder" | "views">;
+  readonly source: Pick<DownlinkSource, "ladders" | "views" | "model">;
   readonly clock: Clock;
   /** How long one answer may take. */
   readonly timeoutMs: number;
@@ -30,14 +29,19 @@ export class Reach {
   }
 
   /** Rejects with `TimeoutError("ladder.timeout")` or with the source's own error. */
-  ladder(tenant: string): Promise<Ladder> {
-    return this.#ask(tenant, "ladder.timeout", this.#options.source.ladder(tenant));
+  ladders(tenant: string): Promise<Renditions> {
+    return this.#ask(tenant, "ladder.timeout", this.#options.source.ladders(tenant));
   }
 
   /** Rejects with `TimeoutError("views.timeout")` or with the source's own error. `keys` is not empty. */
   views(keys: readonly DeviceKey[]): Promise<DeviceView[]> {
     const tenant = keys[0]?.tenant ?? "";
     return this.#ask(tenant, "views.timeout", this.#options.source.views(keys));
+  }
+
+  /** Rejects with `TimeoutError("model.timeout")` or with the source's own error. */
+  model(tenant: string, version: number): Promise<Uint8Array | null> {
+    return this.#ask(tenant, "model.timeout", this.#options.source.model(tenant, version));
   }
 
   async #ask<T>(tenant: string, reason: string, answer: Promise<T>): Promise<T> {

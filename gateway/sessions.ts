@@ -11,11 +11,14 @@
  * @module
  */
 import type { Clock } from "../src/core/index.ts";
-import type { GrantedQos, Grants, Line, Outstanding } from "./subscriber.ts";
+import type { GrantedQos } from "./publish-packet.ts";
+import type { Grants, Line, Outstanding } from "./subscriber.ts";
 
 export interface Session {
   readonly grants: Grants;
   readonly outstanding: Outstanding;
+  /** The protocol minor the device spoke. */
+  readonly minor: number;
 }
 
 export interface SessionsOptions {
@@ -29,6 +32,8 @@ export interface SessionsOptions {
 interface Kept extends Session {
   readonly touchedMs: number;
 }
+
+const NEW_SESSION: Session = { grants: {}, outstanding: {}, minor: 0 };
 
 export class Sessions {
   readonly #options: SessionsOptions;
@@ -51,15 +56,15 @@ export class Sessions {
   }
 
   grant(name: string, line: Line, qos: GrantedQos): void {
-    const { grants = {}, outstanding = {} } = this.find(name) ?? {};
-    this.save(name, { grants: { ...grants, [line]: qos }, outstanding });
+    const session = this.find(name) ?? NEW_SESSION;
+    this.save(name, { ...session, grants: { ...session.grants, [line]: qos } });
   }
 
   revoke(name: string, line: Line): void {
     const session = this.find(name);
     if (session === undefined) return;
     const { [line]: _revoked, ...grants } = session.grants;
-    this.save(name, { grants, outstanding: session.outstanding });
+    this.save(name, { ...session, grants });
   }
 
   /** Keeps `session` as the newest; a session without a topic is no session. */
@@ -67,7 +72,8 @@ export class Sessions {
     this.#kept.delete(name);
     if (Object.keys(session.grants).length === 0) return;
     const touchedMs = this.#options.clock.monotonicMs();
-    this.#kept.set(name, { grants: session.grants, outstanding: session.outstanding, touchedMs });
+    const { grants, outstanding, minor } = session;
+    this.#kept.set(name, { grants, outstanding, minor, touchedMs });
     if (this.#kept.size > this.#options.countMax) this.#dropOldest();
   }
 

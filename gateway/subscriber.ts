@@ -1,6 +1,7 @@
 /**
  * One connected device as the downlink sees it: which of its two topics it
- * listens to, what it holds as far as we know, what is in flight, what is owed.
+ * listens to, what it holds and can read as far as we know, what is in flight,
+ * what is owed.
  *
  * Pure: it decides what to send next and is told what happened. Per topic at
  * most one message is in flight, and what is owed is a flag, never a queue, so
@@ -10,17 +11,23 @@
  *   idle ──owed or behind──▶ in flight ──PUBACK──▶ idle, held = version
  *                               └─ newer release, SUBSCRIBE or pull: owed, sent after the PUBACK
  *
+ * A release may come in several parts, each a message of its own: then a
+ * PUBACK sends the next part, and only the last one changes what is held. What
+ * is owed or newer starts over at part 1, which a device must tolerate: the
+ * bodies of an older release need not be kept for the slowest reader.
+ *
  * P5: the version sent never falls. P6: a refusal leaves before the watermark
  * that passes it, and the watermark never falls.
  * @module
  */
 import { assert, type DeviceKey } from "../src/core/index.ts";
 import type { Position, Problem } from "../src/wire/index.ts";
-import type { DeviceView } from "./ports.ts";
+import { ModelLine } from "./model-line.ts";
+import type { DeviceView, Told } from "./ports.ts";
+import type { GrantedQos } from "./publish-packet.ts";
 
 /** The topics a device may listen to. */
 export type Line = "down" | "err";
-export type GrantedQos = 0 | 1;
 export type Grants = Partial<Record<Line, GrantedQos>>;
 
 /** A QoS 1 message that was sent and not acknowledged when the connection ended. */
@@ -32,6 +39,19 @@ interface Unacknowledged {
 }
 export type Outstanding = Partial<Record<Line, Unacknowledged>>;
 
+/** What a down message must be framed from. */
+export interface DownContent extends Told {
+  readonly line: "down";
+  readonly applied: Position | null;
+  /** 1 for the first, and only 1 when the release comes in one. */
+  readonly part: number;
+}
+
+export type Content =
+  | DownContent
+  | { readonly line: "err"; readonly problems: readonly Problem[] }
+  | { readonly line: "model"; readonly version: number };
+
 /** One message to send now. */
 export interface Shipment {
   /** 0 with QoS 0, which has no packet id; its end is when the socket has taken it. */
@@ -39,16 +59,38 @@ export interface Shipment {
   readonly qos: GrantedQos;
   readonly retain: boolean;
   readonly dup: boolean;
-  readonly content:
-    | { readonly line: "down"; readonly base: number; readonly applied: Position | null }
-    | { readonly line: "err"; readonly problems: readonly Problem[] };
+  readonly content: Content;
+}
+
+/** The newest release as far as a subscriber needs to know it. */
+export interface Newest {
+  readonly version: number;
+  /** In how many messages, at least 1, a device gets there that holds and speaks this. */
+  parts(told: Told): number;
+}
+
+/** A release on its way in several messages. */
+interface Transition extends Told {
+  readonly version: number;
+  /** The part sent last. */
+  readonly part: number;
+  readonly parts: number;
+  /** [MQTT-3.3.1-8] all parts of what answers a SUBSCRIBE are what the topic retains. */
+  readonly retain: boolean;
 }
 
 interface InFlight extends Unacknowledged {
   readonly version: number;
   readonly qos: GrantedQos;
-  /** A pull arrived after it was sent: its PUBACK no longer says what the device holds. */
-  readonly overtaken: boolean;
+  /** Its PUBACK shows that the device holds `version`: it completes the release, and no pull came after it. */
+  readonly completes: boolean;
+}
+
+/** What a PUBACK, or a socket that has taken a QoS 0 message, has set free. */
+export interface Landing {
+  readonly line: Content["line"];
+  /** Something waits for it. */
+  readonly waits: boolean;
 }
 
 interface LineState {
@@ -65,9 +107,13 @@ const PACKET_ID_MAX = 65_535;
 
 export class Subscriber {
   readonly key: DeviceKey;
+  readonly models = new ModelLine();
   readonly #lines: Readonly<Record<Line, LineState>> = { down: newLine(), err: newLine() };
   /** The version this device holds as far as this connection has shown; null when it has not. */
   #held: number | null = null;
+  /** The minor it speaks, as this connection has shown; null, like 0, is the oldest. */
+  #minor: number | null = null;
+  #transition: Transition | null = null;
   #sentVersion = -1;
   #sentApplied: Position | null = null;
   /** The newest view seen: two look-ups may cross, and a lagging replica may answer. */
@@ -105,10 +151,12 @@ export class Subscriber {
     state.owed = false;
     state.retainNext = false;
     state.redeliver = null;
+    if (line === "down") this.#transition = null;
   }
 
   /** [MQTT-4.4.0-1] A clean=0 session is back: unacknowledged messages go again under their packet ids. */
-  restored(grants: Grants, outstanding: Outstanding): void {
+  restored(grants: Grants, outstanding: Outstanding, minor: number): void {
+    this.#minor ??= minor;
     for (const line of ["err", "down"] as const) {
       const state = this.#lines[line];
       state.qos ??= grants[line] ?? null;
@@ -119,40 +167,44 @@ export class Subscriber {
     }
   }
 
-  /** The device asks for the newest release and says what it holds (0 for nothing). */
-  pulled(base: number): void {
+  /** The minor this device speaks, for a session that outlives the connection. */
+  get minor(): number {
+    return this.#minor ?? 0;
+  }
+
+  /** The device asks for the newest release and says what it holds (0 for nothing) and can read. */
+  pulled({ base, minor }: Told): void {
     this.#held = base;
+    this.#minor = minor;
+    this.#transition = null;
     const { down } = this.#lines;
-    if (down.inFlight !== null) down.inFlight = { ...down.inFlight, overtaken: true };
+    if (down.inFlight !== null) down.inFlight = { ...down.inFlight, completes: false };
     down.redeliver = null;
     down.owed = down.qos !== null;
   }
 
   /** A delta named the version its device held when it was made; it may be an old delta, resent. */
-  mentioned(base: number): void {
+  mentioned({ base, minor }: Told): void {
     this.#held ??= base;
+    this.#minor ??= minor;
   }
 
-  /** PUBACK. True when it freed a line for which something waits. Unknown packet ids are ignored. */
-  acknowledged(messageId: number): boolean {
-    for (const line of ["down", "err"] as const) {
-      const { inFlight } = this.#lines[line];
+  /** PUBACK. Null for a packet id that is not in flight. */
+  acknowledged(messageId: number): Landing | null {
+    for (const line of ["down", "err", "model"] as const) {
+      const inFlight = this.#inFlightOn(line);
       if (inFlight?.qos === 1 && inFlight.messageId === messageId) return this.#landed(line);
     }
-    return false;
+    return null;
   }
 
   /** The socket has taken a QoS 0 message: nothing more will be heard of it. */
-  flushed(line: Line): boolean {
-    return this.#lines[line].inFlight?.qos === 0 && this.#landed(line);
+  flushed(line: Content["line"]): Landing | null {
+    return this.#inFlightOn(line)?.qos === 0 ? this.#landed(line) : null;
   }
 
-  get inFlight(): boolean {
-    return this.#lines.down.inFlight !== null || this.#lines.err.inFlight !== null;
-  }
-
-  /** What to send, in this order, given what the server knows and the newest version there is. */
-  next(seen: DeviceView, version: number): Shipment[] {
+  /** What to send, in this order, given what the server knows and the newest release there is. */
+  next(seen: DeviceView, newest: Newest): Shipment[] {
     // P6: watermark and refusals are one commit, so an older view is left out as a whole.
     const view = this.#known !== null && isOlder(seen, this.#known) ? this.#known : seen;
     this.#known = view;
@@ -172,9 +224,15 @@ export class Subscriber {
       err.retainNext = false;
       err.redeliver = null;
     }
-    const down = this.#nextDown(view, version);
+    const down = this.#nextDown(view, newest);
     if (down !== null) shipments.push(down);
     return shipments;
+  }
+
+  /** The message that carries model `version`, which is wanted. [MQTT-3.3.1-8] It answers a SUBSCRIBE. */
+  nextModel(version: number): Shipment {
+    const { messageId, qos } = this.models.ship(version, () => this.#newMessageId());
+    return { messageId, qos, retain: true, dup: false, content: { line: "model", version } };
   }
 
   /** What a clean=0 session keeps when this connection ends. */
@@ -198,37 +256,63 @@ export class Subscriber {
     };
   }
 
-  #nextDown(view: DeviceView, version: number): Shipment | null {
+  #nextDown(view: DeviceView, newest: Newest): Shipment | null {
     const state = this.#lines.down;
     if (state.qos === null) return null;
     const { applied } = view;
+    const { version } = newest;
+    const unfinished = this.#unfinished(version);
     const changed = version > this.#sentVersion || !samePosition(applied, this.#sentApplied);
-    if (!state.owed && !changed) return null;
+    if (!state.owed && !changed && unfinished === null) return null;
     if (version < this.#sentVersion) return null; // P5: a ladder read from a lagging replica.
     if (state.inFlight !== null) {
       this.#blocked = true;
       return null;
     }
-    const base = state.redeliver?.base ?? this.#held ?? view.base;
-    const { messageId, qos, retain, dup } = this.#ship("down", version, base);
+    const step =
+      state.owed || unfinished === null
+        ? this.#begin(view, newest)
+        : { ...unfinished, part: unfinished.part + 1 };
+    const { base, minor, part, parts } = step;
+    const head = this.#ship("down", { version, base, completes: part === parts }, step.retain);
+    this.#transition = { ...step, retain: head.retain };
     this.#sentVersion = version;
     this.#sentApplied = applied;
-    return { messageId, qos, retain, dup, content: { line: "down", base, applied } };
+    return { ...head, content: { line: "down", base, minor, applied, part } };
+  }
+
+  /** The transition to `version` of which parts are still to be sent. */
+  #unfinished(version: number): Transition | null {
+    const transition = this.#transition;
+    if (transition === null || transition.part === transition.parts) return null;
+    return transition.version === version ? transition : null;
+  }
+
+  #begin(view: DeviceView, newest: Newest): Transition {
+    const base = this.#lines.down.redeliver?.base ?? this.#held ?? view.base;
+    const told = { base, minor: this.minor };
+    const parts = newest.parts(told);
+    return { ...told, version: newest.version, part: 1, parts, retain: false };
   }
 
   #shipErr(untold: readonly Problem[], all: readonly Problem[]): Shipment {
-    const head = this.#ship("err", 0, 0);
+    const head = this.#ship("err", { version: 0, base: 0, completes: false }, false);
     this.#told = new Set(all.map(nameOf));
     return { ...head, content: { line: "err", problems: untold } };
   }
 
-  #ship(line: Line, version: number, base: number): Omit<Shipment, "content"> {
+  /** `retains` when the message belongs to one that answered a SUBSCRIBE. */
+  #ship(
+    line: Line,
+    of: Pick<InFlight, "version" | "base" | "completes">,
+    retains: boolean,
+  ): Omit<Shipment, "content"> {
     const state = this.#lines[line];
     assert(state.inFlight === null && state.qos !== null, "one message in flight per line");
     const again = state.qos === 1 ? state.redeliver : null;
     const messageId = state.qos === 0 ? 0 : (again?.messageId ?? this.#newMessageId());
-    const retain = again?.retain ?? state.retainNext;
-    state.inFlight = { messageId, version, base, retain, qos: state.qos, overtaken: false };
+    const retain = again?.retain ?? (state.retainNext || retains);
+    state.inFlight = { ...of, messageId, retain, qos: state.qos };
     state.redeliver = null;
     // After a redelivery the SUBSCRIBE's own retained message is still owed.
     state.owed = again !== null && state.retainNext;
@@ -236,20 +320,30 @@ export class Subscriber {
     return { messageId, qos: state.qos, retain, dup: again !== null };
   }
 
-  #landed(line: Line): boolean {
+  #inFlightOn(line: Content["line"]): { messageId: number; qos: GrantedQos } | null {
+    return line === "model" ? this.models.inFlight : this.#lines[line].inFlight;
+  }
+
+  #landed(line: Content["line"]): Landing {
+    if (line === "model") {
+      this.models.landed();
+      return { line, waits: this.models.next !== null };
+    }
     const state = this.#lines[line];
     const landed = state.inFlight;
     state.inFlight = null;
-    if (line === "down" && landed !== null && !landed.overtaken) this.#held = landed.version;
-    const waits = this.#blocked || state.owed;
+    if (line === "down" && landed?.completes === true) this.#held = landed.version;
+    const unfinished = line === "down" && this.#unfinished(this.#sentVersion) !== null;
+    const waits = this.#blocked || state.owed || unfinished;
     this.#blocked = false;
-    return waits;
+    return { line, waits };
   }
 
   #newMessageId(): number {
     const used = [this.#lines.down, this.#lines.err].map(
       ({ inFlight, redeliver }) => inFlight?.messageId ?? redeliver?.messageId,
     );
+    used.push(this.models.inFlight?.messageId);
     do {
       this.#lastMessageId = (this.#lastMessageId % PACKET_ID_MAX) + 1;
     } while (used.includes(this.#lastMessageId));

@@ -17,6 +17,8 @@ interface DeviceOptions {
   readonly passwordFile?: string;
   readonly caFile?: string;
   readonly dim?: number;
+  readonly codec?: 0 | 1;
+  readonly budget?: number;
   readonly push?: string;
   readonly once?: boolean;
   readonly seconds?: number;
@@ -37,6 +39,12 @@ export function register(program: Command, context: CliContext): void {
     .option("--password-file <file>", "file with the password or token")
     .option("--ca-file <file>", "PEM authority of the gateway's certificate")
     .option("--dim <n>", "numbers per embedding (384)", number)
+    .option(
+      "--codec <n>",
+      "1: ten patterns to a kilobyte (default); 0: int8, for any server",
+      codec,
+    )
+    .option("--budget <bytes>", "bound of one frame (1024; 15360 with --codec 0)", number)
     .option("--push <file>", 'JSON: {"upserts": [{id, embedding, weight, …}], "removals": [id]}')
     .option("--once", "end after the push is acknowledged and a release, or none, has arrived")
     .option(
@@ -126,6 +134,8 @@ async function clientOf(options: DeviceOptions): Promise<SyncClient> {
       : { credentials: { password: readSecretFile("--password-file", passwordFile).reveal() } }),
     ...(caFile === undefined ? {} : { tls: { ca: await readFile(caFile) } }),
     ...(dim === undefined ? {} : { dim }),
+    ...(options.codec === undefined ? {} : { codec: options.codec }),
+    ...(options.budget === undefined ? {} : { budgetBytes: options.budget }),
   });
 }
 
@@ -135,6 +145,9 @@ type Print = (event: string, fields: Readonly<Record<string, unknown>>) => void;
 function follow(client: SyncClient, print: Print): Promise<void> {
   client.on("release", (release) =>
     print("release", { ...release, patterns: client.patterns.size }),
+  );
+  client.on("preview", ({ patterns, trends, ...preview }) =>
+    print("preview", { ...preview, patterns: patterns.size, trends: trends.length }),
   );
   client.on("sent", (sent) => print("sent", sent));
   client.on("acked", (acked) => print("acked", acked));
@@ -163,4 +176,9 @@ function number(text: string): number {
   const value = Number(text);
   if (Number.isFinite(value) && value > 0) return value;
   throw new InvalidArgumentError(`must be a number above 0: got ${text}`);
+}
+
+function codec(text: string): 0 | 1 {
+  if (text === "0" || text === "1") return text === "0" ? 0 : 1;
+  throw new InvalidArgumentError(`must be 0 or 1: got ${text}`);
 }

@@ -6,19 +6,21 @@ import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { SerializationError } from "../core/index.ts";
-import { loadZstd, type Zstd } from "../wire/index.ts";
+import { type CodecModels, decodeModel, loadZstd, readModelFrame } from "../wire/index.ts";
 import { EXIT } from "./exit.ts";
-import { describeFrame, type FrameDescription, releaseOfSnapshot } from "./frame-decode.ts";
+import { describeFrame, type FrameDescription } from "./frame-decode.ts";
 import { frameText } from "./frame-decode-text.ts";
 import { type CliContext, printResult } from "./output.ts";
 
 /** Far above any frame, even as spaced hex; only there to bound what a wrong file costs. */
-const INPUT_BYTES_MAX = 1024 * 1024;
+const INPUT_BYTES_MAX = 4 * 1024 * 1024;
 
 interface DecodeOptions {
   readonly hex?: boolean;
   readonly vectors?: boolean;
-  readonly base?: string;
+  readonly base: readonly string[];
+  readonly model: readonly string[];
+  readonly sender: string;
   readonly json?: boolean;
 }
 
@@ -31,7 +33,9 @@ export function register(program: Command, context: CliContext): void {
     .description("print a frame readably; exit 1 with the reason when it is not a good one")
     .argument("[file]", "the payload of one MQTT message; - for stdin", "-")
     .option("--hex", "the input is hexadecimal text, white space allowed")
-    .option("--base <file>", "snapshot frame that a release delta is applied to")
+    .option("--base <file>", "down frame that came before; repeat for each, in order", also, [])
+    .option("--model <file>", "frame of a codec model that the vectors need; repeatable", also, [])
+    .option("--sender <tenant/device>", "whose delta it is, for one in unbiased mode", "")
     .option("--vectors", "whole vectors (in 2^-14 of a unit) instead of their norms")
     .option("--json", "one JSON object: {frameBytes, header, body, content, fault}")
     .addHelpText(
@@ -39,15 +43,18 @@ export function register(program: Command, context: CliContext): void {
       `
 Examples:
   $ omega-sync frame decode test/golden/v1/delta-mixed-stored.bin
+  $ omega-sync frame decode part-2.bin --base part-1.bin --model model-7.bin
   $ mosquitto_sub -C 1 -N -t omega/v1/default/d/tv-1/down … | omega-sync frame decode
   $ echo "ce 01 00 a1 00 05" | omega-sync frame decode --hex --json`,
     )
     .action(async (file: string, options: DecodeOptions) => {
       const zstd = await loadZstd();
       const bytes = await readFrame(context, file, options);
-      const held = options.base === undefined ? null : await readBase(context, options, zstd);
+      const { sender } = options;
+      const before = await readAll(context, options.base, options);
+      const models = modelsOf(await readAll(context, options.model, options));
       const vectors = options.vectors === true;
-      const description = describeFrame(bytes, zstd, { held, vectors });
+      const description = describeFrame(bytes, zstd, { before, models, sender, vectors });
       printResult(context, options, {
         text: frameText(description),
         value: jsonOf(description),
@@ -62,8 +69,25 @@ function jsonOf(description: FrameDescription): object {
   return { ...description, fault: fault === null ? null : { code, reason, message, detail } };
 }
 
-async function readBase(context: CliContext, options: DecodeOptions, zstd: Zstd) {
-  return releaseOfSnapshot(await readFrame(context, options.base ?? "-", options), zstd);
+/** Commander's way to collect the values of an option that is repeated. */
+function also(value: string, former: readonly string[]): readonly string[] {
+  return [...former, value];
+}
+
+async function readAll(
+  context: CliContext,
+  files: readonly string[],
+  options: DecodeOptions,
+): Promise<Uint8Array[]> {
+  const frames: Uint8Array[] = [];
+  for (const file of files) frames.push(await readFrame(context, file, options));
+  return frames;
+}
+
+/** Throws what `readModelFrame` and `decodeModel` throw. */
+function modelsOf(frames: readonly Uint8Array[]): CodecModels {
+  const models = frames.map((frame) => decodeModel(readModelFrame(frame).model));
+  return { get: (version) => models.find((model) => model.version === version) ?? null };
 }
 
 async function readFrame(

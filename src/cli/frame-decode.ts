@@ -8,6 +8,8 @@
  */
 import { limits, OmegaError, ProtocolError } from "../core/index.ts";
 import {
+  CODEC1,
+  type CodecModels,
   decodeCbor,
   decodeDelta,
   decodeRefusal,
@@ -20,6 +22,7 @@ import {
   unpackBody,
   type Zstd,
 } from "../wire/index.ts";
+import { deltaWithoutModel, lacksModel, modelContent, partContent } from "./frame-decode-codec1.ts";
 
 export interface FrameDescription {
   readonly frameBytes: number;
@@ -45,16 +48,20 @@ type FrameContent =
     }
   | { readonly dim: number; readonly patterns: readonly Entry[]; readonly trends: readonly Entry[] }
   | { readonly problems: readonly Entry[] }
-  /** A release delta whose base is not at hand: its columns as they travel. */
+  /** A release delta or a part whose base is not at hand: its columns as they travel. */
   | { readonly columns: Readonly<Record<string, unknown>> }
-  | Readonly<Record<string, never>>;
+  | Entry;
 
 /** One row of the content; vectors are told by their norm unless they were asked for. */
 export type Entry = Readonly<Record<string, unknown>>;
 
 export interface DescribeOptions {
-  /** What a release delta is applied to; null when not at hand. */
-  readonly held: Release | null;
+  /** Down frames that came before, oldest first: what a release delta or a later part builds on. */
+  readonly before: readonly Uint8Array[];
+  /** Codec models at hand. */
+  readonly models: CodecModels;
+  /** `tenant/device` of a delta in unbiased mode, whose seeds are drawn from it. */
+  readonly sender: string;
   /** Whole vectors in grid steps (2^-14 of a unit) instead of norms only. */
   readonly vectors: boolean;
 }
@@ -68,7 +75,7 @@ export function describeFrame(
   const nothing = { frameBytes: bytes.length, header: null, body: null, content: null };
   let frame: Frame;
   try {
-    frame = peekFrame(bytes, limits.DOWN_FRAME_BYTES_MAX);
+    frame = peekFrame(bytes, limits.MODEL_FRAME_BYTES_MAX);
   } catch (error) {
     return { ...nothing, fault: asFault(error) };
   }
@@ -78,18 +85,16 @@ export function describeFrame(
   let rawBytes: number | null = null;
   const body = () => ({ compressed, packedBytes: packed.length, rawBytes });
   try {
-    rawBytes = unpackBody(frame.body, zstd).length;
-    const content = contentOf(frame, zstd, options);
-    requireUpSize(header, bytes);
+    requireSize(header, bytes);
+    rawBytes = header.kind === "model" ? packed.length : unpackBody(frame.body, zstd).length;
+    const content =
+      header.kind === "model"
+        ? modelContent(bytes, (vector) => vectorOf(vector, options))
+        : contentOf(frame, zstd, options);
     return { ...described, body: body(), content, fault: null };
   } catch (error) {
     return { ...described, body: body(), fault: asFault(error) };
   }
-}
-
-/** The release in a snapshot frame, to apply release deltas to. Throws what `decodeRelease` throws. */
-export function releaseOfSnapshot(bytes: Uint8Array, zstd: Zstd): Release {
-  return decodeRelease(peekFrame(bytes, limits.DOWN_FRAME_BYTES_MAX), null, zstd);
 }
 
 function asFault(error: unknown): OmegaError {
@@ -97,11 +102,11 @@ function asFault(error: unknown): OmegaError {
   throw error;
 }
 
-/** Frames of devices are held to their own, smaller budget (P7). */
-function requireUpSize(header: FrameHeader, bytes: Uint8Array): void {
-  if (header.kind === "delta" || header.kind === "pull") {
-    peekFrame(bytes, limits.UP_FRAME_BYTES_MAX);
-  }
+/** Every kind is held to its own budget (P7). */
+function requireSize({ kind }: FrameHeader, bytes: Uint8Array): void {
+  if (kind === "model") return;
+  const isUp = kind === "delta" || kind === "pull";
+  peekFrame(bytes, isUp ? limits.UP_FRAME_BYTES_MAX : limits.DOWN_FRAME_BYTES_MAX);
 }
 
 function contentOf(frame: Frame, zstd: Zstd, options: DescribeOptions): FrameContent {
@@ -115,26 +120,52 @@ function contentOf(frame: Frame, zstd: Zstd, options: DescribeOptions): FrameCon
     case "refusal":
       return { problems: decodeRefusal(frame, zstd).map((problem) => ({ ...problem })) };
     case "snapshot":
-      return releaseContent(decodeRelease(frame, null, zstd), options);
-    case "release-delta":
-      if (options.held !== null) {
-        return releaseContent(decodeRelease(frame, options.held, zstd), options);
+    case "release-delta": {
+      if (header.codec === CODEC1) {
+        const { before, models } = options;
+        return partContent(frame, before, models, (vector) => vectorOf(vector, options));
       }
-      return columnsContent(unpackBody(frame.body, zstd));
+      const isDifference = header.kind === "release-delta";
+      if (isDifference && options.before.length === 0) {
+        return columnsContent(unpackBody(frame.body, zstd));
+      }
+      return releaseContent(
+        decodeRelease(frame, isDifference ? heldAfter(options.before, zstd) : null, zstd),
+        options,
+      );
+    }
     case "model":
-      return {};
+      throw new Error("assertion failed: a model is described from its whole frame");
   }
 }
 
+/** The release of rendition 0 that these frames leave a device with. */
+function heldAfter(before: readonly Uint8Array[], zstd: Zstd): Release | null {
+  let held: Release | null = null;
+  for (const bytes of before) {
+    held = decodeRelease(peekFrame(bytes, limits.DOWN_FRAME_BYTES_MAX), held, zstd);
+  }
+  return held;
+}
+
 function deltaContent(frame: Frame, zstd: Zstd, options: DescribeOptions): FrameContent {
-  const { dim, upserts, removals } = decodeDelta(frame, zstd);
+  try {
+    return decodedDelta(frame, zstd, options);
+  } catch (error) {
+    if (lacksModel(error)) return deltaWithoutModel(frame, zstd);
+    throw error;
+  }
+}
+
+function decodedDelta(frame: Frame, zstd: Zstd, options: DescribeOptions): FrameContent {
+  const { dim, space, upserts, removals } = decodeDelta(frame, zstd, options);
   const rows = upserts.map(({ residual, referenceSeq, updatedAtS, ...upsert }) => ({
     ...upsert,
     updatedAt: new Date(updatedAtS * 1_000).toISOString(),
     ...(referenceSeq > 0 ? { referenceSeq } : {}),
     ...(residual === null ? {} : vectorOf(residual, options)),
   }));
-  return { dim, upserts: rows, removals };
+  return { dim, ...(space === 0 ? {} : { space }), upserts: rows, removals };
 }
 
 function releaseContent(release: Release, options: DescribeOptions): FrameContent {
@@ -146,9 +177,9 @@ function releaseContent(release: Release, options: DescribeOptions): FrameConten
 }
 
 /** Norm in units of the embedding, four digits. */
-function vectorOf(vector: Int16Array | Int32Array, options: DescribeOptions): Entry {
+function vectorOf(vector: ArrayLike<number>, options: DescribeOptions): Entry {
   let squares = 0;
-  for (const steps of vector) squares += steps * steps;
+  for (let at = 0; at < vector.length; at += 1) squares += (vector[at] ?? 0) ** 2;
   const norm = Number((Math.sqrt(squares) / GRID).toFixed(4));
   return options.vectors ? { norm, vector: Array.from(vector) } : { norm };
 }

@@ -13,9 +13,9 @@ export const PACKET_BYTES_MAX = 16 * 1024;
 export const DOWN_FRAME_BYTES_MAX = 64 * 1024;
 /**
  * The largest frame of a codec model, the only message that outgrows a down frame: 8 bits for each
- * of 384 × 384 entries, and some to spare. It is made by the server and fetched once.
+ * of 1024 × 1024 entries; of 384 × 384 it is 149 KB. It is made by the server and fetched once.
  */
-export const MODEL_FRAME_BYTES_MAX = 176 * 1024;
+export const MODEL_FRAME_BYTES_MAX = 1032 * 1024;
 /** The largest body after decompression, in either direction. */
 export const BODY_BYTES_MAX = 64 * 1024;
 /** The largest frame header. */

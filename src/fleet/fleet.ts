@@ -151,7 +151,9 @@ export class Fleet implements Service {
       scoreboard.pushBytes.add(bytes);
       if (ms !== null) scoreboard.ackMs.add(ms);
     });
-    tv.client.on("release", ({ bytes }) => scoreboard.pullBytes.add(bytes));
+    // Every frame counts by itself: a release in parts has its bound in each of them.
+    tv.client.on("preview", ({ frameBytes }) => scoreboard.pullBytes.add(frameBytes));
+    tv.client.on("release", ({ frameBytes }) => scoreboard.pullBytes.add(frameBytes));
     tv.client.on("refused", () => {
       scoreboard.refused += 1;
     });

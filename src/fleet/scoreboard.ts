@@ -42,6 +42,7 @@ export interface Scoreboard {
   /** Bytes of the acked deltas' embeddings as float32, and of their frames. */
   rawBytes: number;
   readonly pushBytes: Samples;
+  /** Of every frame that brought a release or a part of one. */
   readonly pullBytes: Samples;
   readonly ackMs: Samples;
   refused: number;

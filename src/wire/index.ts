@@ -39,6 +39,7 @@ export {
   type Release1,
   type Release1Pattern,
 } from "./codec1/release1.ts";
+export { CODEC1 } from "./codec1/release1-body.ts";
 export { sharesRows } from "./codec1/release1-difference.ts";
 export { contentHash1 } from "./codec1/release1-hash.ts";
 export { layingRelease1, layRelease1 } from "./codec1/release1-lay.ts";
@@ -85,7 +86,7 @@ export {
 } from "./grid.ts";
 export { COUNTER_MAX, type FrameHeader, type FrameKind, type Position } from "./header.ts";
 export { buildLadder, downFrame, emptyLadder, type Ladder } from "./ladder.ts";
-export { encodeModelFrame, readModelFrame } from "./model-frame.ts";
+export { encodeModelFrame, type ModelFrame, readModelFrame } from "./model-frame.ts";
 export { decodeRefusal, encodeRefusal, PROBLEMS_MAX, type Problem } from "./refusal.ts";
 export {
   RELEASE_PATTERNS_MAX,

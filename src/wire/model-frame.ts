@@ -31,18 +31,23 @@ export function encodeModelFrame(version: number, model: Uint8Array): Uint8Array
   );
 }
 
+/** What a frame of kind 6 holds, verified by its hash; `model` is a view and not yet decoded. */
+export interface ModelFrame {
+  readonly version: number;
+  readonly contentHash: Uint8Array;
+  readonly model: Uint8Array;
+}
+
 /**
- * The version and the encoded model in a frame of kind 6; the bytes are a view and not yet decoded.
- *
  * Throws `ProtocolError("frame.…" | "header.…" | "model.compressed" | "model.hash")` or
  * `SerializationError("cbor.…")`.
  */
-export function readModelFrame(bytes: Uint8Array): { version: number; model: Uint8Array } {
+export function readModelFrame(bytes: Uint8Array): ModelFrame {
   const frame = peekFrame(bytes, limits.MODEL_FRAME_BYTES_MAX);
   const { version, contentHash } = requireKind(frame, "model");
   const { compressed, bytes: model } = frame.body;
   if (compressed) throw new ProtocolError("model.compressed", "a model travels as it is");
-  if (sameBytes(hashOf(model), contentHash)) return { version, model };
+  if (sameBytes(hashOf(model), contentHash)) return { version, contentHash, model };
   throw new ProtocolError("model.hash", `model ${version} is not what its frame claims`);
 }
 

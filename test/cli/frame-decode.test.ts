@@ -1,10 +1,13 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { describeFrame } from "../../src/cli/frame-decode.ts";
 import { frameText } from "../../src/cli/frame-decode-text.ts";
 import { encodeRefusal, loadZstd } from "../../src/wire/index.ts";
+import { DIM, pattern, World } from "../device/world.ts";
+import { tempDir } from "../support/disk.ts";
 import { runCli } from "./run-cli.ts";
 
 const GOLDEN = fileURLToPath(new URL("../golden/v1/", import.meta.url));
@@ -17,7 +20,9 @@ const NAMES = readdirSync(GOLDEN)
 const decode = (...args: string[]) => runCli(["frame", "decode", ...args]);
 const zstd = await loadZstd();
 const describeBytes = (bytes: Uint8Array) =>
-  describeFrame(bytes, zstd, { held: null, vectors: false });
+  describeFrame(bytes, zstd, {
+    ...{ before: [], models: { get: () => null }, sender: "", vectors: false },
+  });
 
 describe("frame decode: golden frames", () => {
   it("frame decode: there are golden frames of every kind", () => {
@@ -88,6 +93,88 @@ describe("frame decode: golden frames", () => {
   });
 });
 
+describe("frame decode: codec 1", () => {
+  const dir = tempDir();
+  afterAll(() => dir.remove());
+  const file = (name: string, bytes: Uint8Array) => {
+    writeFileSync(join(dir.path, name), bytes);
+    return join(dir.path, name);
+  };
+  const json = async (...args: string[]) => JSON.parse((await decode(...args, "--json")).stdout);
+
+  /** A device that holds model 1, and a server whose release comes in parts. */
+  function world() {
+    const made = new World({ codec: 1 });
+    made.connect();
+    made.settle();
+    made.server.learn(1);
+    made.server.release(1_000);
+    made.push();
+    made.settle();
+    const model = file("model-1.bin", made.server.modelFrames.get(1) ?? new Uint8Array(0));
+    made.server.base = 0;
+    const parts = made.server.downs().map((bytes, index) => file(`part-${index + 1}.bin`, bytes));
+    return { made, model, parts };
+  }
+
+  it("frame decode: a model is told by its dimension, mean and spectrum", async () => {
+    const { model } = world();
+    const { header, content, body, fault } = await json(model);
+    expect(header).toMatchObject({ kind: "model", version: 1 });
+    expect(content).toMatchObject({ dim: DIM, mean: { norm: expect.any(Number) } });
+    expect(content.spectrum.first).toBeGreaterThanOrEqual(content.spectrum.last);
+    expect(body.rawBytes).toBe(body.packedBytes);
+    expect(fault).toBeNull();
+    const bytes = readFileSync(model);
+    const rotten = file("rotten.bin", bytes.fill(1, bytes.length - 3));
+    expect((await json(rotten)).fault.reason).toBe("model.hash");
+  });
+
+  it("frame decode: part 1 is a preview, with the parts before it the last is the release", async () => {
+    const { model, parts } = world();
+    const [first = ""] = parts;
+    const preview = await json(first, "--model", model);
+    expect(preview.fault).toBeNull();
+    expect(preview.header.part).toEqual({ n: 1, of: parts.length });
+    expect(preview.content).toMatchObject({ space: 1, complete: false });
+    const last = parts.at(-1) ?? "";
+    const before = parts.slice(0, -1).flatMap((part) => ["--base", part]);
+    const { content } = await json(last, "--model", model, "--vectors", ...before);
+    expect(content.complete).toBe(true);
+    expect(content.patterns).toHaveLength(13);
+    for (const { layers, vector, norm } of content.patterns) {
+      expect(layers).toBe(2);
+      expect(vector).toHaveLength(DIM);
+      expect(norm).toBeGreaterThan(0);
+    }
+  });
+
+  it("frame decode: a part by itself, or without its model, shows what it can", async () => {
+    const { model, parts } = world();
+    const stray = await json(parts.at(-1) ?? "", "--model", model);
+    expect(stray.content.columns).toMatchObject({ dim: DIM });
+    const modelless = await json(parts[0] ?? "");
+    expect(modelless.content).toMatchObject({ needsModel: 1, columns: { dim: DIM } });
+    expect([stray.fault, modelless.fault]).toEqual([null, null]);
+    expect((await decode(parts[0] ?? "")).stdout).not.toContain("[object");
+  });
+
+  it("frame decode: a delta shows its patterns, and with the model their vectors", async () => {
+    const { made, model } = world();
+    made.put({ upserts: [pattern("a", 1, 7), pattern("b", 2)], removals: ["c"] });
+    const delta = file("delta.bin", made.up[0]?.payload ?? new Uint8Array(0));
+    const modelless = await json(delta);
+    expect(modelless).toMatchObject({ fault: null, content: { dim: DIM, needsModel: 1 } });
+    const [a] = modelless.content.upserts;
+    expect(a).toMatchObject({ id: "a", weight: 7, mode: "absolute" });
+    expect(a).not.toHaveProperty("norm");
+    expect(modelless.content.removals).toEqual(["c"]);
+    const { content } = await json(delta, "--model", model, "--sender", "default/tv");
+    expect(content).toMatchObject({ dim: DIM, space: 1, upserts: [{ id: "a" }, { id: "b" }] });
+    for (const upsert of content.upserts) expect(upsert.norm).toBeGreaterThan(0);
+  });
+});
+
 describe("frame decode: input", () => {
   it("frame decode: reads stdin, as bytes or as hexadecimal with spaces", async () => {
     const bytes = golden("pull");
@@ -108,7 +195,7 @@ describe("frame decode: input", () => {
   });
 
   it("frame decode: endless input is cut off", async () => {
-    const stdin = Buffer.alloc(2 * 1024 * 1024, 0xce);
+    const stdin = Buffer.alloc(5 * 1024 * 1024, 0xce);
     const { code, stderr } = await runCli(["frame", "decode"], { stdin });
     expect(code).toBe(1);
     expect(stderr).toContain("input.size");

@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import { createServer as createTlsServer } from "node:tls";
 import { Aedes } from "aedes";
 import { type DeviceKey, limits } from "../../src/core/index.ts";
-import { peekFrame, topicOf } from "../../src/wire/index.ts";
+import { codecTopicOf, peekFrame, topicOf } from "../../src/wire/index.ts";
 import type { Certs } from "../support/certs.ts";
 import type { ServerModel } from "./server-model.ts";
 
@@ -32,7 +32,9 @@ export interface TestBroker {
   clients(): number;
   /** Called on every PUBACK of a device. */
   onAck: () => void;
-  /** Sends the model's problems and its down frame, retained. */
+  /** Everything heard in order of arrival: topics that were subscribed to, `up` for a frame. */
+  readonly heard: string[];
+  /** Sends the model's codec models, its problems and its down frames, retained. */
   publish(): Promise<void>;
   /** Serves a stream that came another way. */
   handle(stream: Duplex): void;
@@ -64,6 +66,7 @@ export async function startBroker(
         );
   const broker = {
     frames: [] as Uint8Array[],
+    heard: [] as string[],
     logins: [] as { username: string | undefined; password: string | undefined }[],
     onAck: (): void => {},
     connack: 0,
@@ -75,24 +78,28 @@ export async function startBroker(
     if (broker.connack === 0) done(null, true);
     else done(Object.assign(new Error("refused"), { returnCode: broker.connack }), false);
   };
-  const send = (direction: "down" | "err", payload: Uint8Array) =>
+  const send = (topic: string, payload: Uint8Array) =>
     new Promise<void>((resolve, reject) => {
-      const topic = topicOf(key, direction);
       const packet = { cmd: "publish" as const, topic, payload: Buffer.from(payload) };
-      aedes.publish({ ...packet, qos: 1, retain: direction === "down", dup: false }, (error) => {
+      const retain = topic !== topicOf(key, "err");
+      aedes.publish({ ...packet, qos: 1, retain, dup: false }, (error) => {
         if (error) reject(error);
         else resolve();
       });
     });
   const publish = async () => {
+    for (const [version, frame] of model.modelFrames) {
+      await send(codecTopicOf({ tenant: key.tenant, version }), frame);
+    }
     const problems = model.err();
-    if (problems !== null) await send("err", problems);
-    await send("down", model.down());
+    if (problems !== null) await send(topicOf(key, "err"), problems);
+    for (const frame of model.downs()) await send(topicOf(key, "down"), frame);
   };
   aedes.authorizePublish = (client, packet, done) => {
     if (client === null || packet.topic !== topicOf(key, "up")) return done(null);
     const bytes = new Uint8Array(packet.payload as Buffer);
     broker.frames.push(bytes);
+    broker.heard.push("up");
     if (broker.holding) return; // Neither PUBACK nor anything else: a gateway that hangs.
     model.receive(bytes);
     done(null);
@@ -100,6 +107,7 @@ export async function startBroker(
     if (pull) void publish();
   };
   aedes.authorizeSubscribe = (_client, subscription, done) => {
+    broker.heard.push(subscription.topic);
     done(null, broker.subscribing ? subscription : null);
   };
   aedes.on("ack", () => broker.onAck());

@@ -82,9 +82,27 @@ describe("client options", () => {
       timeout: 30,
       connectTimeoutMs: 4_000,
       keepalive: 300,
-      budgetBytes: 15 * 1024,
+      codec: 1,
+      mode: "tracking",
+      budgetBytes: 1_024,
+      dailyBytesMax: null,
       endpoints: [{ url: "mqtt://127.0.0.1:1883", priority: 0 }],
     });
+  });
+
+  it("a frame's budget goes with the codec and the dimension", () => {
+    expect(resolveOptions({ ...good, codec: 0 }).budgetBytes).toBe(15 * 1024);
+    expect(resolveOptions({ ...good, dim: 4_096 }).budgetBytes).toBe(1_280);
+    expect(resolveOptions({ ...good, budgetBytes: 400 }).budgetBytes).toBe(400);
+    expect(faultsOf(() => resolveOptions({ ...good, codec: 0, budgetBytes: 400 }))).toEqual([
+      expect.stringMatching(/budgetBytes must be an integer 640\.\.15360: got 400/),
+    ]);
+    const wrong = { codec: 2, mode: "loud", dailyBytesMax: 5 } as unknown as typeof good;
+    expect(faultsOf(() => resolveOptions({ ...good, ...wrong }))).toEqual([
+      expect.stringMatching(/codec must be an integer 0\.\.1: got 2/),
+      expect.stringMatching(/dailyBytesMax must be an integer 65536\.\.\d+: got 5/),
+      expect.stringMatching(/mode must be one of tracking, unbiased: got "loud"/),
+    ]);
   });
 
   it("another sync interval needs an explicit word", () => {

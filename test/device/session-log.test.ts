@@ -25,6 +25,8 @@ const value = maybe(
   }),
 );
 const attempts = fc.nat(3);
+/** 0 most of the time, as in the logs of devices that never met a codec model. */
+const space = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 65_535 }));
 const bytes = fc.uint8Array({ maxLength: 40 });
 const record: fc.Arbitrary<LogRecord> = fc.oneof(
   fc.record({
@@ -36,7 +38,7 @@ const record: fc.Arbitrary<LogRecord> = fc.oneof(
     kind: fc.constant("sent" as const),
     position,
     frame: bytes,
-    items: fc.array(fc.record({ id, held: maybe(vector) }), { maxLength: 4 }),
+    items: fc.array(fc.record({ id, held: maybe(vector), space }), { maxLength: 4 }),
   }),
   fc.record({
     kind: fc.constantFrom("released" as const, "applied" as const, "refused" as const),
@@ -56,6 +58,7 @@ const record: fc.Arbitrary<LogRecord> = fc.oneof(
     id,
     value,
     held: maybe(vector),
+    space,
     seq: count,
     attempts,
   }),
@@ -69,6 +72,24 @@ describe("outbox records", () => {
         expect(decodeRecord(encodeRecord(original))).toEqual(original);
       }),
     );
+  });
+
+  it("of a device that never met a codec model are still written in the words of its first version", () => {
+    const held = new Int16Array(DIM).fill(-2);
+    const sent = {
+      kind: "sent",
+      position: { epoch: 7, seq: 1 },
+      frame: new Uint8Array(2),
+    } as const;
+    const shadow = { kind: "shadow", id: "a", value: null, held, seq: 5, attempts: 0 } as const;
+    const kinds = [0, 9].flatMap((space) => [
+      encodeRecord({ ...sent, items: [{ id: "a", held, space }] })[0],
+      encodeRecord({ ...shadow, space })[0],
+    ]);
+    expect(kinds).toEqual([4, 11, 13, 14]);
+    const old = encodeRecord({ ...shadow, space: 0 });
+    expect(decodeRecord(old)).toMatchObject({ kind: "shadow", space: 0 });
+    expect(encodeRecord({ ...shadow, space: 9 }).length).toBe(old.length + 2);
   });
 
   it("are refused, never misread, when cut short or followed by more", () => {
@@ -118,10 +139,11 @@ describe("outbox records", () => {
     const target = new Int16Array(DIM).fill(9);
     const said = { target, weight: 1, success: 0, samples: 0, updatedAtS: 0 };
     const frame = new Uint8Array([1, 2, 3]);
+    const items = [{ id: "a", held: target, space: 3 }];
     const log: LogRecord[] = [
       { kind: "put", items: [{ id: "a", value: said, attempts: 0 }] },
       { kind: "epoch", epoch: 7, keepFrames: false },
-      { kind: "sent", position: { epoch: 7, seq: 1 }, frame, items: [{ id: "a", held: target }] },
+      { kind: "sent", position: { epoch: 7, seq: 1 }, frame, items },
       { kind: "put", items: [{ id: "b", value: said, attempts: 0 }] },
     ];
     for (const entry of log) apply(state, entry);

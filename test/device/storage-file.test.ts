@@ -228,6 +228,38 @@ describe("outbox file", () => {
     expect((await reopened()).records).toEqual(["whole", "three"]);
   });
 
+  it("the cached models are exactly those written last, and damage does not stay", async () => {
+    const storage = await written();
+    const model = (version: number, value: string) => ({ version, frame: text(value) });
+    const held = async () => texts(await storage.readModels()).sort();
+    expect(await held()).toEqual([]);
+    await storage.writeModels([model(1, "one"), model(2, "two")]);
+    expect(await held()).toEqual(["one", "two"]);
+    writeFileSync(join(dir.path, "model-2.bin"), "rot");
+    writeFileSync(join(dir.path, "model-02.bin"), "not ours");
+    expect(await held()).toEqual(["one", "rot"]);
+    await storage.writeModels([model(65_535, "new"), model(2, "two")]);
+    expect(await held()).toEqual(["new", "two"]);
+    await storage.close();
+    const again = new FileStorage(dir.path);
+    await again.open();
+    expect(texts(await again.readModels()).sort()).toEqual(["new", "two"]);
+    await again.close();
+  });
+
+  it("a model that cannot be written is an outbox.write error, and the one before stays", async () => {
+    const whole = await written();
+    await whole.writeModels([{ version: 1, frame: text("one") }]);
+    await whole.close();
+    const storage = new FileStorage(dir.path, failingFiles(0, "rename").files);
+    await storage.open();
+    await expect(storage.writeModels([{ version: 1, frame: text("1") }])).rejects.toMatchObject({
+      reason: "outbox.write",
+    });
+    expect(texts(await storage.readModels())).toEqual(["one"]);
+    await storage.close();
+  });
+
   it("the cached release is replaced whole, and may be absent", async () => {
     const storage = await written();
     expect(await storage.readRelease()).toBeNull();

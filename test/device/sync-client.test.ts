@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createWebSocketStream, WebSocketServer } from "ws";
 import {
@@ -13,6 +14,7 @@ import {
   type SyncClientOptions,
 } from "../../device/index.ts";
 import { systemClock } from "../../src/core/index.ts";
+import { encodePull } from "../../src/wire/index.ts";
 import { makeCerts } from "../support/certs.ts";
 import { freePort, type TempDir, tempDir } from "../support/disk.ts";
 import { waitFor } from "../support/wait.ts";
@@ -26,8 +28,9 @@ const QUICK = {
   dim: DIM,
   backoff: { delayMsBase: 10, delayMsMax: 40 },
   connectTimeoutMs: 500,
+  codec: 0,
   zstd,
-};
+} as const;
 
 let dir: TempDir;
 let model: ServerModel;
@@ -35,7 +38,7 @@ const closing: (() => Promise<void>)[] = [];
 
 beforeEach(() => {
   dir = tempDir();
-  model = new ServerModel(zstd, DIM);
+  model = new ServerModel(zstd, DIM, "default/tv-1");
 });
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
@@ -306,6 +309,100 @@ describe("offline", () => {
   });
 });
 
+describe("codec 1 over a real broker", () => {
+  it("says what it holds and reads before it subscribes", async () => {
+    const gateway = await broker();
+    const tv = client({ endpoints: gateway.url, codec: 1 });
+    await tv.start();
+    await waitFor(() => tv.phase === "live");
+    expect(gateway.heard.slice(0, 2)).toEqual(["up", "omega/v1/default/d/tv-1/down"]);
+    const [first] = gateway.frames;
+    expect(first).toEqual(encodePull(0, { minor: 1 }));
+  });
+
+  it("fetches the model, shows previews, then the release, and has all of it after a restart", async () => {
+    const gateway = await broker();
+    const dataDir = join(dir.path, "tv");
+    const tv = client({ endpoints: gateway.url, codec: 1, dataDir });
+    const seen: string[] = [];
+    tv.on("preview", ({ version, part, patterns, frameBytes }) => {
+      seen.push(`preview ${version}.${part}`);
+      expect(frameBytes).toBeGreaterThan(0);
+      expect([...patterns.values()].every(({ embedding }) => embedding.length === DIM)).toBe(true);
+    });
+    tv.on("release", ({ version }) => seen.push(`release ${version}`));
+    await tv.start();
+    await waitFor(() => tv.phase === "live");
+    model.learn(1);
+    model.release(5_000);
+    await gateway.publish();
+    await waitFor(() => tv.version === 1);
+    expect(seen.at(-1)).toBe("release 1");
+    expect(seen).toContain("preview 1.1");
+    expect(tv.contentHash).toEqual(model.contentHash);
+    expect(tv.patterns.get("g10")?.embedding[0]).toBeCloseTo(5_000 / 16_384, 2);
+    await waitFor(() => readdirSync(dataDir).includes("model-1.bin"));
+    await tv.stop();
+    await gateway.close();
+    const again = client({ endpoints: gateway.url, codec: 1, dataDir });
+    await again.start();
+    expect(again.version).toBe(1);
+    expect(again.contentHash).toEqual(model.contentHash);
+    expect(again.patterns.get("g10")?.embedding[0]).toBeCloseTo(5_000 / 16_384, 2);
+  });
+
+  it("codes deltas with the model and knows what the server makes of them", async () => {
+    const gateway = await broker();
+    const tv = client({ endpoints: gateway.url, codec: 1 });
+    const budgets: number[] = [];
+    tv.on("sent", ({ budgetBytes, bytes }) => {
+      budgets.push(budgetBytes);
+      expect(bytes).toBeLessThanOrEqual(budgetBytes);
+    });
+    await tv.start();
+    model.learn(1);
+    model.release(5_000);
+    await gateway.publish();
+    await waitFor(() => tv.version === 1);
+    await tv.sync({ upserts: [pattern("a", 1), pattern("b", 2)] });
+    await gateway.publish();
+    await waitFor(() => tv.believedRegisters().size === 2);
+    for (const [id, register] of tv.believedRegisters()) {
+      expect(register.space).toBe(1);
+      expect(model.registers.get(id)).toMatchObject({ ...register });
+    }
+    expect(budgets).toEqual([1_024]);
+    expect(tv.stats).toMatchObject({ budgetBytes: 1_024, models: 1 });
+    expect(tv.stats.sentNmse).toBeLessThan(0.01);
+  });
+
+  it("hostile bytes on a codec topic are an error event, on disk too, and nothing else", async () => {
+    const gateway = await broker();
+    model.learn(1);
+    const good = model.modelFrames.get(1) ?? new Uint8Array(0);
+    model.modelFrames.set(1, good.with(30, (good[30] ?? 0) ^ 1));
+    const dataDir = join(dir.path, "tv");
+    const tv = client({ endpoints: gateway.url, codec: 1, dataDir });
+    await tv.start();
+    await waitFor(() => tv.phase === "live");
+    const failed = next(tv, "error");
+    model.release(5_000);
+    await gateway.publish();
+    expect(await failed).toMatchObject({ code: "Protocol", reason: "model.hash" });
+    model.modelFrames.set(1, good);
+    await gateway.publish();
+    await waitFor(() => tv.version === 1);
+    await tv.stop();
+    writeFileSync(join(dataDir, "model-1.bin"), good.slice(0, 60));
+    const again = client({ endpoints: gateway.url, codec: 1, dataDir });
+    const rotten = next(again, "error");
+    await again.start();
+    expect(await rotten).toMatchObject({ code: "Protocol" });
+    await waitFor(() => again.version === 1);
+    expect(again.stats.models).toBe(1);
+  });
+});
+
 describe("durability before the network", () => {
   it("P3: a frame leaves only after every record before it is durable", async () => {
     class SlowStorage extends MemoryStorage {
@@ -326,6 +423,7 @@ describe("durability before the network", () => {
         flow: () => link.flow(),
         close: () => link.close(),
         abort: () => link.abort(),
+        fetchModel: (version) => link.fetchModel(version),
         publish(payload) {
           undurableAtPublish.push(storage.undurable);
           return link.publish(payload);
@@ -349,6 +447,7 @@ describe("link", () => {
     tls: undefined,
     keepaliveS: 60,
     connectTimeoutMs: 2_000,
+    greeting: () => null,
     clock: systemClock,
     signal: new AbortController().signal,
   });
@@ -379,6 +478,30 @@ describe("link", () => {
     for (const [index, count] of dealtWithAtAck.entries()) {
       if (index > 0) expect(count).toBeGreaterThanOrEqual(index + 1);
     }
+  });
+
+  it("a codec model comes once, and its topic is given back", async () => {
+    const gateway = await broker();
+    model.learn(7);
+    await gateway.publish();
+    const got: string[] = [];
+    const link = await openMqttLink(linkOptions(gateway.url), {
+      async message(line, payload) {
+        got.push(`${line} ${payload.byteLength}`);
+      },
+      closed() {},
+    });
+    closing.push(() => link.close());
+    link.flow();
+    link.fetchModel(7);
+    link.fetchModel(8);
+    const model7 = `model ${model.modelFrames.get(7)?.byteLength}`;
+    await waitFor(() => got.includes(model7));
+    await waitFor(() => gateway.heard.includes("omega/v1/default/codec/8"));
+    await gateway.publish();
+    link.fetchModel(7);
+    await waitFor(() => got.filter((what) => what === model7).length === 2);
+    expect(got.filter((what) => what.startsWith("model"))).toEqual([model7, model7]);
   });
 
   it("a refused subscription, a silent server and a closed port are told apart", async () => {

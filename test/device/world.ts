@@ -11,11 +11,18 @@
 import { Session } from "../../device/session.ts";
 import { restoreOutbox } from "../../device/session-apply.ts";
 import type { Effect, Notice, SessionEvent, SessionTimer } from "../../device/session-events.ts";
-import type { Held } from "../../device/session-inbox.ts";
+import type { Held } from "../../device/session-held.ts";
 import { type Delta, intake } from "../../device/session-intake.ts";
 import { encodeRecord } from "../../device/session-log.ts";
-import { type Random, seededRandom } from "../../src/core/index.ts";
-import { codec0, loadZstd, type Position, type Zstd } from "../../src/wire/index.ts";
+import { type HeldModel, HeldModels } from "../../device/session-models.ts";
+import { OmegaError, type Random, seededRandom } from "../../src/core/index.ts";
+import {
+  decodeModel,
+  loadZstd,
+  type Position,
+  readModelFrame,
+  type Zstd,
+} from "../../src/wire/index.ts";
 import { ServerModel } from "./server-model.ts";
 
 export const DIM = 8;
@@ -26,8 +33,25 @@ interface Up {
   readonly position: Position | null;
 }
 
+/** What device/models.ts makes of the frame from a codec topic, without its pauses. */
+function modelEvent(bytes: Uint8Array): SessionEvent {
+  try {
+    return {
+      kind: "model",
+      held: { model: decodeModel(readModelFrame(bytes).model), frame: bytes },
+    };
+  } catch (error) {
+    if (!(error instanceof OmegaError)) throw error;
+    return { kind: "model-broken", error, bytes: bytes.byteLength };
+  }
+}
+
 export interface WorldOptions {
   readonly seed?: number;
+  /** Default 0; with 1 the device reads rendition 1 and writes codec 1. */
+  readonly codec?: 0 | 1;
+  readonly mode?: "tracking" | "unbiased";
+  readonly dailyBytesMax?: number;
   readonly budgetBytes?: number;
   readonly outboxBytesMax?: number;
 }
@@ -41,14 +65,15 @@ export class World {
   nowMs = 0;
   /** On the wire, oldest first; both empty when disconnected. */
   up: Up[] = [];
-  down: { readonly kind: "down" | "err"; readonly bytes: Uint8Array }[] = [];
+  down: { readonly kind: "down" | "err" | "model"; readonly bytes: Uint8Array }[] = [];
   acks: Position[] = [];
   /** Left with a dying gateway; may reach the server later, in any order. */
   delayed: Up[] = [];
   readonly timers = new Map<SessionTimer, number>();
   #log: { readonly bytes: Uint8Array; readonly durable: boolean }[] = [];
   #cached: Held | null = null;
-  readonly #options: WorldOptions;
+  #models: readonly HeldModel[] = [];
+  #options: WorldOptions;
 
   constructor(options: WorldOptions = {}) {
     this.#options = options;
@@ -66,12 +91,15 @@ export class World {
         ackTimeoutMs: 30_000,
         downWaitMs: 4_000,
         pullBackoff: { delayMsBase: 1_000, delayMsMax: 60_000 },
-        codec: codec0,
+        codec: this.#options.codec ?? 0,
+        mode: this.#options.mode ?? "tracking",
+        dailyBytesMax: this.#options.dailyBytesMax ?? null,
         zstd,
         random: this.random,
       },
       state,
       this.#cached,
+      new HeldModels(DIM, this.#models),
     );
   }
 
@@ -102,6 +130,16 @@ export class World {
         case "cache":
           this.#cached = effect.held;
           break;
+        case "keep-models":
+          this.#models = effect.models.map(({ frame }) => {
+            return { model: decodeModel(readModelFrame(frame).model), frame };
+          });
+          break;
+        case "fetch-model": {
+          const bytes = this.server.modelFrames.get(effect.version);
+          if (this.connected && bytes !== undefined) this.down.push({ kind: "model", bytes });
+          break;
+        }
         case "notify":
           this.notices.push(effect.notice);
           break;
@@ -119,7 +157,10 @@ export class World {
   connect(): void {
     if (this.connected) return;
     this.connected = true;
+    this.server.minor = 0; // A gateway knows nothing of a device but what this connection says.
     this.tell({ kind: "connecting" });
+    const greeting = this.session.greeting();
+    if (greeting !== null) this.server.receive(greeting);
     this.tell({ kind: "online" });
     this.push();
   }
@@ -129,7 +170,7 @@ export class World {
     if (!this.connected) return;
     const bytes = this.server.err();
     if (bytes !== null) this.down.push({ kind: "err", bytes });
-    this.down.push({ kind: "down", bytes: this.server.down() });
+    for (const frame of this.server.downs()) this.down.push({ kind: "down", bytes: frame });
   }
 
   /** Cuts the connection; the first `kept` frames on the wire stay with a gateway that sends them later. */
@@ -170,7 +211,8 @@ export class World {
   deliverDown(): boolean {
     const message = this.down.shift();
     if (message === undefined) return false;
-    this.tell(message);
+    const { kind, bytes } = message;
+    this.tell(kind === "model" ? modelEvent(bytes) : { kind, bytes });
     return true;
   }
 
@@ -192,8 +234,23 @@ export class World {
     if (damaged) this.compact();
   }
 
+  /** Another version of the software starts on the same disk. */
+  restartWith(options: WorldOptions): void {
+    this.#options = { ...this.#options, ...options };
+    this.crash(Number.MAX_SAFE_INTEGER);
+  }
+
   loseCache(): void {
     this.#cached = null;
+  }
+
+  loseModels(): void {
+    this.#models = [];
+  }
+
+  /** The codec models on the device's disk. */
+  get storedModels(): number[] {
+    return this.#models.map(({ model }) => model.version);
   }
 
   /** The device loses its memory altogether. */
@@ -201,6 +258,7 @@ export class World {
     this.disconnect(this.up.length);
     this.#log = [];
     this.#cached = null;
+    this.#models = [];
     this.timers.clear();
     this.session = this.#boot(false);
   }

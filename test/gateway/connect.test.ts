@@ -65,10 +65,32 @@ describe("what a device may do", () => {
   });
 
   test("subscribe to its own answers, and nothing else", () => {
-    expect(maySubscribe(topics, topics.down)).toBe(true);
-    expect(maySubscribe(topics, topics.err)).toBe(true);
-    expect(maySubscribe(topics, topics.up)).toBe(false);
-    expect(maySubscribe(topics, "#")).toBe(false);
+    const none = new Set<string>();
+    expect(maySubscribe(topics, topics.down, none)).toBe(true);
+    expect(maySubscribe(topics, topics.err, none)).toBe(true);
+    expect(maySubscribe(topics, topics.up, none)).toBe(false);
+    expect(maySubscribe(topics, "#", none)).toBe(false);
+  });
+
+  test("subscribe to the codec models of its own tenant, each by its version", () => {
+    const none = new Set<string>();
+    for (const version of ["1", "42", "65535"]) {
+      expect(maySubscribe(topics, `omega/v1/acme/codec/${version}`, none)).toBe(true);
+      expect(maySubscribe(topics, `omega/v1/other/codec/${version}`, none)).toBe(false);
+    }
+    for (const version of ["", "0", "01", "65536", "+", "#", "1/", "1/+", "-1", "1e0"]) {
+      expect(maySubscribe(topics, `omega/v1/acme/codec/${version}`, none), version).toBe(false);
+    }
+    expect(maySubscribe(topics, "$share/g/omega/v1/acme/codec/1", none)).toBe(false);
+  });
+
+  test("P8: hold four codec topics at once, and its own ones all the same", () => {
+    const held = new Set([1, 2, 3].map((version) => `omega/v1/acme/codec/${version}`));
+    expect(maySubscribe(topics, "omega/v1/acme/codec/4", held)).toBe(true);
+    held.add("omega/v1/acme/codec/4");
+    expect(maySubscribe(topics, "omega/v1/acme/codec/5", held)).toBe(false);
+    expect(maySubscribe(topics, "omega/v1/acme/codec/2", held)).toBe(true);
+    expect(maySubscribe(topics, topics.down, held)).toBe(true);
   });
 });
 

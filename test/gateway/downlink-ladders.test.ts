@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import mqttPacket from "mqtt-packet";
 import { describe, expect, test } from "vitest";
-import { downParts, holdLadder, Ladders } from "../../gateway/ladders.ts";
+import { downParts, holdLadder, Ladders, newestOf } from "../../gateway/ladders.ts";
 import { publishHead } from "../../gateway/publish-packet.ts";
 import { Reach } from "../../gateway/reach.ts";
-import { downFrame, type Ladder } from "../../src/wire/index.ts";
+import { downFrame, downFrames1, type Ladder } from "../../src/wire/index.ts";
 import { manualClock } from "../support/manual-clock.ts";
-import { ladderOf, SourceDouble, TENANT } from "./downlink-world.ts";
+import { ladder1Of, ladderOf, SourceDouble, TENANT } from "./downlink-world.ts";
 
 const byVersion = new Map<number, Ladder>([0, 1, 2, 7].map((v) => [v, ladderOf(v)]));
 
@@ -18,7 +18,8 @@ describe("down frames in parts", () => {
         fc.integer({ min: 0, max: 9 }),
         fc.option(fc.record({ epoch: fc.integer({ min: 1, max: 2 ** 40 }), seq: fc.nat(2 ** 30) })),
         (ladder, base, applied) => {
-          const { head, body } = downParts(holdLadder(ladder, 0), { base, applied });
+          const held = holdLadder({ ladder, ladder1: null }, 0);
+          const { head, body } = downParts(held, { base, applied, minor: 1, part: 1 });
           const whole = downFrame(ladder, { base, applied });
           expect(Buffer.concat([head, body])).toEqual(Buffer.from(whole));
         },
@@ -27,15 +28,43 @@ describe("down frames in parts", () => {
   });
 
   test("share one body among all devices at a base", () => {
-    const held = holdLadder(ladderOf(7), 0);
+    const held = holdLadder({ ladder: ladderOf(7), ladder1: null }, 0);
+    const told = { base: 6, minor: 0, part: 1 };
     const [one, two] = [1, 2].map((seq) =>
-      downParts(held, { base: 6, applied: { epoch: 1, seq } }),
+      downParts(held, { ...told, applied: { epoch: 1, seq } }),
     );
     expect(one?.body).toBe(two?.body);
     expect(one?.head).not.toEqual(two?.head);
     expect(one?.kind).toBe("release-delta");
-    expect(downParts(held, { base: 0, applied: null }).body).toBe(held.full.snapshot.bytes);
-    expect(downParts(held, { base: 7, applied: null })).toMatchObject({ kind: "watermark" });
+    const snapshot = downParts(held, { ...told, base: 0, applied: null });
+    expect(snapshot.body).toBe(held.full.ladder.snapshot.bytes);
+    expect(downParts(held, { ...told, base: 7, applied: null }).kind).toBe("watermark");
+  });
+
+  test("rendition 1 is for devices of minor 1 and later: wire's own frames, part by part", () => {
+    const full = { ladder: ladderOf(7), ladder1: ladder1Of(7) };
+    const held = holdLadder(full, 0);
+    const applied = { epoch: 3, seq: 4 };
+    for (const base of [0, 2, 5, 6, 7, 9]) {
+      for (const minor of [1, 2]) {
+        const wanted = downFrames1(full.ladder1, { base, applied });
+        expect(newestOf(held).parts({ base, minor })).toBe(wanted.length);
+        const sent = wanted.map((_, index) => {
+          const { head, body } = downParts(held, { base, minor, applied, part: index + 1 });
+          return Buffer.concat([head, body]);
+        });
+        expect(sent).toEqual(wanted.map((frame) => Buffer.from(frame)));
+      }
+      expect(newestOf(held).parts({ base, minor: 0 })).toBe(1);
+      const { head, body } = downParts(held, { base, minor: 0, applied, part: 1 });
+      expect(Buffer.concat([head, body])).toEqual(
+        Buffer.from(downFrame(full.ladder, { base, applied })),
+      );
+    }
+    const [one, two] = [1, 2].map(
+      (seq) => downParts(held, { base: 6, minor: 1, applied: { epoch: 1, seq }, part: 2 }).body,
+    );
+    expect(one).toBe(two);
   });
 });
 

@@ -78,7 +78,10 @@ describe("a link", () => {
       onFree: () => {},
     });
     subscriber.subscribed("down", 1);
-    const [shipment] = subscriber.next({ base: 0, applied: null, problems: [] }, 1);
+    const [shipment] = subscriber.next(
+      { base: 0, applied: null, problems: [] },
+      { version: 1, parts: () => 1 },
+    );
     if (shipment === undefined) throw new Error("a down frame was owed");
     return { link, cuts, shipment, clock };
   }

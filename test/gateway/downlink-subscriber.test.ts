@@ -1,16 +1,28 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { DeviceView } from "../../gateway/ports.ts";
-import { type Shipment, Subscriber } from "../../gateway/subscriber.ts";
+import {
+  type DownContent,
+  type Newest,
+  type Shipment,
+  Subscriber,
+} from "../../gateway/subscriber.ts";
 import { keyOf, problemAt } from "./downlink-world.ts";
 
 const NOTHING_KNOWN: DeviceView = { base: 0, applied: null, problems: [] };
+const OLDEST = 0;
+/** A release that comes in one part to devices of minor 0, in up to three to others. */
+const newestOf = (version: number): Newest => ({
+  version,
+  parts: ({ base, minor }) =>
+    minor === OLDEST || base === version ? 1 : 1 + ((base + version) % 3),
+});
 
 type Step =
   | { do: "subscribe"; line: "down" | "err"; qos: 0 | 1 }
   | { do: "unsubscribe"; line: "down" | "err" }
-  | { do: "pull"; base: number }
-  | { do: "mention"; base: number }
+  | { do: "pull"; base: number; minor: number }
+  | { do: "mention"; base: number; minor: number }
   | { do: "serve"; staleness: number; versionLag: number }
   | { do: "ack"; which: number }
   | { do: "flush" }
@@ -29,8 +41,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     do: fc.constant("unsubscribe" as const),
     line: fc.constantFrom("down" as const, "err" as const),
   }),
-  fc.record({ do: fc.constant("pull" as const), base: fc.nat(5) }),
-  fc.record({ do: fc.constant("mention" as const), base: fc.nat(5) }),
+  fc.record({ do: fc.constant("pull" as const), base: fc.nat(5), minor: fc.nat(1) }),
+  fc.record({ do: fc.constant("mention" as const), base: fc.nat(5), minor: fc.nat(1) }),
   {
     weight: 5,
     arbitrary: fc.record({
@@ -56,14 +68,18 @@ class Drive {
   sentVersion = -1;
   sentSeq = 0;
   told = new Set<number>();
-  everListened = false;
+  /** The parts of the newest transition that arrived, in order. */
+  parts: { version: number; base: number; of: number; seen: number } | null = null;
 
   run(action: Step): void {
     const { subscriber } = this;
     if (action.do === "subscribe") subscriber.subscribed(action.line, action.qos);
     if (action.do === "unsubscribe") subscriber.unsubscribed(action.line);
-    if (action.do === "pull") subscriber.pulled(Math.min(action.base, this.version));
-    if (action.do === "mention") subscriber.mentioned(Math.min(action.base, this.version));
+    if (action.do === "pull") this.#pull(action.base, action.minor);
+    if (action.do === "mention") {
+      const { base, minor } = action;
+      subscriber.mentioned({ base: Math.min(base, this.version), minor });
+    }
     if (action.do === "release") this.version += 1;
     if (action.do === "apply") this.#commit(false);
     if (action.do === "refuse") this.#commit(true);
@@ -89,11 +105,18 @@ class Drive {
   #serve(staleness: number, versionLag = 0): void {
     const stale = this.views[Math.max(0, this.views.length - 1 - staleness)] ?? NOTHING_KNOWN;
     const version = Math.max(0, this.version - versionLag);
-    for (const shipment of this.subscriber.next(stale, version)) this.#arrived(shipment);
+    const newest = newestOf(version);
+    for (const shipment of this.subscriber.next(stale, newest)) this.#arrived(shipment, newest);
   }
 
-  #arrived(shipment: Shipment): void {
+  #pull(base: number, minor: number): void {
+    this.subscriber.pulled({ base: Math.min(base, this.version), minor });
+    this.parts = null;
+  }
+
+  #arrived(shipment: Shipment, newest: Newest): void {
     const { content } = shipment;
+    if (content.line === "model") throw new Error("nobody asked for a model");
     const rivals = this.unacknowledged.filter((other) => other.content.line === content.line);
     expect(rivals, "one message in flight per line").toEqual([]);
     const ids = this.unacknowledged.filter((other) => other.qos === 1).map((o) => o.messageId);
@@ -107,6 +130,7 @@ class Drive {
       for (const { position } of content.problems) this.told.add(position?.seq ?? 0);
       return;
     }
+    this.#countPart(content, newest);
     const seq = content.applied?.seq ?? 0;
     expect(this.subscriber.sentVersion, "P5").toBeGreaterThanOrEqual(this.sentVersion);
     expect(seq, "P6: the watermark never falls").toBeGreaterThanOrEqual(this.sentSeq);
@@ -117,6 +141,17 @@ class Drive {
     }
     this.sentVersion = this.subscriber.sentVersion;
     this.sentSeq = seq;
+  }
+
+  /** A part follows the one before it, to the same version from the same base, or is the first. */
+  #countPart(content: DownContent, newest: Newest): void {
+    const { base, part } = content;
+    const { version } = newest;
+    if (part !== 1) {
+      expect(this.parts).toMatchObject({ version, base, seen: part - 1 });
+      expect(part).toBeLessThanOrEqual(this.parts?.of ?? 0);
+    }
+    this.parts = { version, base, of: newest.parts(content), seen: part };
   }
 
   #acknowledge(which: number): void {
@@ -137,8 +172,10 @@ class Drive {
   #reconnect(): void {
     const grants = this.subscriber.grants();
     const outstanding = this.subscriber.outstanding();
+    const { minor } = this.subscriber;
     this.subscriber = new Subscriber(keyOf("tv"));
-    this.subscriber.restored(grants, outstanding);
+    this.subscriber.restored(grants, outstanding, minor);
+    this.parts = null;
     this.unacknowledged = [];
     this.sentVersion = -1;
     this.sentSeq = 0;
@@ -147,7 +184,7 @@ class Drive {
 
   /** Serves and acknowledges until nothing is left to do. */
   quiesce(): void {
-    for (let round = 0; round < 8; round += 1) {
+    for (let round = 0; round < 12; round += 1) {
       this.#serve(0);
       this.#flush();
       while (this.unacknowledged.length > 0) this.#acknowledge(0);
@@ -177,7 +214,8 @@ describe("subscriber", () => {
         expect(drive.sentVersion).toBe(drive.version);
         expect(drive.sentSeq).toBe(drive.view.applied?.seq ?? 0);
         for (const { position } of drive.view.problems) expect(drive.told).toContain(position?.seq);
-        expect(drive.subscriber.next(drive.view, drive.version)).toEqual([]);
+        expect(drive.parts, "every part of it").toMatchObject({ seen: drive.parts?.of });
+        expect(drive.subscriber.next(drive.view, newestOf(drive.version))).toEqual([]);
         expect(drive.subscriber.outstanding()).toEqual({});
       }),
       { numRuns: 500 },
@@ -187,26 +225,120 @@ describe("subscriber", () => {
   test("a resent delta's old base does not undo what a PUBACK has shown", () => {
     const subscriber = new Subscriber(keyOf("tv"));
     subscriber.subscribed("down", 1);
-    const [first] = subscriber.next(NOTHING_KNOWN, 4);
+    const [first] = subscriber.next(NOTHING_KNOWN, newestOf(4));
     subscriber.acknowledged(first?.messageId ?? 0);
-    subscriber.mentioned(1);
-    const [second] = subscriber.next(NOTHING_KNOWN, 5);
+    subscriber.mentioned({ base: 1, minor: OLDEST });
+    const [second] = subscriber.next(NOTHING_KNOWN, newestOf(5));
     expect(second?.content).toMatchObject({ base: 4 });
   });
 
   test("the base of a first delta is believed before the store has heard of it", () => {
     const subscriber = new Subscriber(keyOf("tv"));
-    subscriber.mentioned(3);
+    subscriber.mentioned({ base: 3, minor: OLDEST });
     subscriber.subscribed("down", 1);
-    expect(subscriber.next(NOTHING_KNOWN, 4)[0]?.content).toMatchObject({ base: 3 });
+    expect(subscriber.next(NOTHING_KNOWN, newestOf(4))[0]?.content).toMatchObject({ base: 3 });
   });
 
   test("a PUBACK for a packet id nobody used is ignored", () => {
     const subscriber = new Subscriber(keyOf("tv"));
     subscriber.subscribed("down", 1);
-    subscriber.next(NOTHING_KNOWN, 1);
-    expect(subscriber.acknowledged(999)).toBe(false);
-    expect(subscriber.inFlight).toBe(true);
+    const [sent] = subscriber.next(NOTHING_KNOWN, newestOf(1));
+    expect(subscriber.acknowledged(999)).toBeNull();
+    expect(subscriber.acknowledged(sent?.messageId ?? 0)).toMatchObject({ line: "down" });
+  });
+
+  /** A device of minor 1 that holds version 3 and listens; version 5 takes it three parts. */
+  function inThreeParts() {
+    const subscriber = new Subscriber(keyOf("tv"));
+    subscriber.pulled({ base: 3, minor: 1 });
+    subscriber.subscribed("down", 1);
+    const send = (version: number, view = NOTHING_KNOWN) => {
+      const [sent] = subscriber.next(view, newestOf(version));
+      return sent;
+    };
+    const ack = (sent: Shipment | undefined) => subscriber.acknowledged(sent?.messageId ?? 0);
+    return { subscriber, send, ack };
+  }
+
+  test("a release in parts: one after the other, each after the PUBACK of the one before", () => {
+    const { subscriber, send, ack } = inThreeParts();
+    const seen: unknown[] = [];
+    for (let part = 1; part <= 3; part += 1) {
+      const sent = send(5);
+      seen.push(sent?.content);
+      expect(sent?.retain, "all of it answers the SUBSCRIBE").toBe(true);
+      expect(send(5)).toBeUndefined();
+      expect(ack(sent)?.waits).toBe(part < 3);
+    }
+    const told = { line: "down", base: 3, minor: 1, applied: null };
+    expect(seen).toEqual([1, 2, 3].map((part) => ({ ...told, part })));
+    expect(send(5)).toBeUndefined();
+    expect(send(6)?.content, "only the last part changed what is held").toMatchObject({ base: 5 });
+    expect(subscriber.minor).toBe(1);
+  });
+
+  test("P6: every part carries the newest watermark", () => {
+    const { send, ack } = inThreeParts();
+    ack(send(5));
+    const applied = { epoch: 1, seq: 7 };
+    expect(send(5, { ...NOTHING_KNOWN, applied })?.content).toMatchObject({ part: 2, applied });
+  });
+
+  test.each([
+    ["a newer release", (s: Subscriber) => s, 6, 3],
+    ["a SUBSCRIBE", (s: Subscriber) => s.subscribed("down", 1), 5, 3],
+    ["a pull", (s: Subscriber) => s.pulled({ base: 2, minor: 1 }), 5, 2],
+  ])(
+    "%s between parts starts over at part 1, against what is truly held",
+    (_, happen, version, base) => {
+      const { subscriber, send, ack } = inThreeParts();
+      ack(send(5));
+      happen(subscriber);
+      const sent = send(version);
+      expect(sent?.content).toMatchObject({ part: 1, base });
+    },
+  );
+
+  test("a pull while a part is in flight makes its PUBACK say nothing, were it the last", () => {
+    const { subscriber, send, ack } = inThreeParts();
+    ack(send(5));
+    ack(send(5));
+    const last = send(5);
+    subscriber.pulled({ base: 0, minor: 1 });
+    ack(last);
+    expect(send(5)?.content).toMatchObject({ part: 1, base: 0 });
+  });
+
+  test("UNSUBSCRIBE between parts: the rest is not owed, and the release is not held", () => {
+    const { subscriber, send, ack } = inThreeParts();
+    const first = send(5);
+    subscriber.unsubscribed("down");
+    expect(ack(first)?.waits).toBe(false);
+    expect(send(5)).toBeUndefined();
+    subscriber.subscribed("down", 1);
+    expect(send(5)?.content).toMatchObject({ part: 1, base: 3 });
+  });
+
+  test("a resent delta of another minor does not undo what a pull has said", () => {
+    const { subscriber, send } = inThreeParts();
+    subscriber.mentioned({ base: 1, minor: OLDEST });
+    expect(send(5)?.content).toMatchObject({ base: 3, minor: 1 });
+  });
+
+  test("a model takes a packet id of its own and waits for one before it", () => {
+    const subscriber = new Subscriber(keyOf("tv"));
+    subscriber.subscribed("down", 1);
+    const [down] = subscriber.next(NOTHING_KNOWN, newestOf(1));
+    subscriber.models.subscribed(7, 1);
+    subscriber.models.subscribed(9, 0);
+    expect(subscriber.models.next).toBe(7);
+    const model = subscriber.nextModel(7);
+    expect(model).toMatchObject({ qos: 1, retain: true, dup: false, content: { version: 7 } });
+    expect(model.messageId).not.toBe(down?.messageId);
+    expect([subscriber.models.next, subscriber.models.mayShip(9)]).toEqual([null, false]);
+    expect(subscriber.acknowledged(model.messageId)).toEqual({ line: "model", waits: true });
+    expect(subscriber.nextModel(9)).toMatchObject({ qos: 0, messageId: 0 });
+    expect(subscriber.flushed("model")).toEqual({ line: "model", waits: false });
   });
 
   test("packet ids go round after 65535 and skip the ones in flight", () => {
@@ -214,12 +346,12 @@ describe("subscriber", () => {
     subscriber.subscribed("err", 1);
     subscriber.subscribed("down", 1);
     const view = { ...NOTHING_KNOWN, problems: [problemAt(1)] };
-    const [errId, firstId] = subscriber.next(view, 1).map(({ messageId }) => messageId);
+    const [errId, firstId] = subscriber.next(view, newestOf(1)).map(({ messageId }) => messageId);
     expect(errId).toBe(1);
     const seen: number[] = [firstId ?? 0];
     for (let version = 2; version <= 65_540; version += 1) {
       subscriber.acknowledged(seen.at(-1) ?? 0);
-      for (const { messageId } of subscriber.next(view, version)) seen.push(messageId);
+      for (const { messageId } of subscriber.next(view, newestOf(version))) seen.push(messageId);
     }
     expect(seen.slice(0, 3)).toEqual([2, 3, 4]);
     expect(seen.slice(65_532, 65_536)).toEqual([65_534, 65_535, 2, 3]);

@@ -9,8 +9,14 @@ import { connect, createServer, type Socket } from "node:net";
 import type { Client } from "aedes";
 import { Aedes } from "aedes";
 import mqttPacket, { type IConnackPacket, type IPublishPacket, type Packet } from "mqtt-packet";
+import { maySubscribe, topicsOf } from "../../gateway/acl.ts";
 import { Downlink, type DownlinkLimits } from "../../gateway/downlink.ts";
-import type { DeviceView, DownlinkSource, ReleaseListener } from "../../gateway/ports.ts";
+import type {
+  DeviceView,
+  DownlinkSource,
+  ReleaseListener,
+  Renditions,
+} from "../../gateway/ports.ts";
 import {
   type Clock,
   type DeviceKey,
@@ -23,12 +29,14 @@ import { createMetrics, silentLogger } from "../../src/observe/index.ts";
 import {
   buildLadder,
   codec0,
+  codecTopicOf,
   decodeRefusal,
   decodeRelease,
   emptyLadder,
   encodePull,
   GRID,
   type Ladder,
+  type Ladder1,
   loadZstd,
   type Problem,
   peekFrame,
@@ -70,6 +78,27 @@ export function ladderOf(version: number, patternCount = 6, dim = 8): Ladder {
   );
 }
 
+/**
+ * A ladder of rendition 1 whose bodies are `parts` distinct bytes: a gateway never looks into them.
+ * The snapshot has one part more than the differences to the two versions before.
+ */
+export function ladder1Of(version: number, parts = 2): Ladder1 {
+  const bodies = (base: number, count: number) =>
+    Array.from({ length: count }, (_, index) => ({
+      compressed: index === 0,
+      bytes: Uint8Array.of(version, base, index + 1, 0xff),
+    }));
+  const bases = [version - 1, version - 2].filter((base) => base > 0);
+  return {
+    tenant: TENANT,
+    version,
+    contentHash: new Uint8Array(8).fill(version),
+    model: 7,
+    snapshot: bodies(0, parts + 1),
+    deltas: new Map(bases.map((base) => [base, bodies(base, parts)])),
+  };
+}
+
 export const problemAt = (seq: number, reason = "frame.truncated"): Problem => ({
   reason,
   title: "The frame ended early.",
@@ -79,18 +108,21 @@ export const problemAt = (seq: number, reason = "frame.truncated"): Problem => (
 /** A source with its answers in memory, which counts look-ups and can fail or freeze. */
 export class SourceDouble implements DownlinkSource {
   readonly viewsOf = new Map<string, DeviceView>();
-  readonly ladders = new Map<string, Ladder>();
+  readonly renditions = new Map<string, Renditions>();
   readonly viewCalls: string[][] = [];
+  /** Encoded models by codec topic. */
+  readonly models = new Map<string, Uint8Array>();
+  readonly modelCalls: string[] = [];
   ladderCalls = 0;
   failure: Error | null = null;
   /** While set, answers wait for it. */
   gate: Promise<void> | null = null;
   #listener: ReleaseListener | null = null;
 
-  async ladder(tenant: string): Promise<Ladder> {
+  async ladders(tenant: string): Promise<Renditions> {
     this.ladderCalls += 1;
     await this.#answer();
-    return this.ladders.get(tenant) ?? emptyLadder(tenant, 8, zstd);
+    return this.renditions.get(tenant) ?? { ladder: emptyLadder(tenant, 8, zstd), ladder1: null };
   }
 
   async views(keys: readonly DeviceKey[]): Promise<DeviceView[]> {
@@ -98,6 +130,13 @@ export class SourceDouble implements DownlinkSource {
     this.viewCalls.push(names);
     await this.#answer();
     return names.map((name) => this.viewsOf.get(name) ?? { base: 0, applied: null, problems: [] });
+  }
+
+  async model(tenant: string, version: number): Promise<Uint8Array | null> {
+    const topic = codecTopicOf({ tenant, version });
+    this.modelCalls.push(topic);
+    await this.#answer();
+    return this.models.get(topic) ?? null;
   }
 
   async watch(listener: ReleaseListener): Promise<() => Promise<void>> {
@@ -118,8 +157,11 @@ export class SourceDouble implements DownlinkSource {
   }
 
   /** Publishes a release; `silently` loses the notification. */
-  release(ladder: Ladder, how: { silently?: boolean } = {}): void {
-    this.ladders.set(ladder.tenant, ladder);
+  release(
+    ladder: Ladder,
+    how: { readonly silently?: boolean; readonly ladder1?: Ladder1 } = {},
+  ): void {
+    this.renditions.set(ladder.tenant, { ladder, ladder1: how.ladder1 ?? null });
     if (how.silently !== true) this.#listener?.onRelease(ladder.tenant, ladder.version);
   }
 
@@ -212,15 +254,18 @@ async function startBroker(downlink: Downlink): Promise<Aedes> {
     },
     authorizeSubscribe(client, subscription, done) {
       const key = parseDeviceName(client.id);
-      const own = [topicOf(key, "down"), topicOf(key, "err")].includes(subscription.topic);
+      const granted = maySubscribe(topicsOf(key), subscription.topic, new Set());
       // A stricter ACL than the real one, for a device whose own topics are refused.
-      done(null, own && key.device !== "banned" ? subscription : null);
+      done(null, granted && key.device !== "banned" ? subscription : null);
     },
     authorizePublish(client, packet, done) {
       if (client !== null) {
         const { header } = peekFrame(packet.payload as Buffer, 65_536);
-        if (header.kind === "pull") downlink.onPull(described(client), header.base);
-        if (header.kind === "delta") downlink.onUpHeader(described(client), header.base);
+        if (header.kind === "pull" || header.kind === "delta") {
+          const { base, minor = 0 } = header;
+          const tell = header.kind === "pull" ? downlink.onPull : downlink.onUpHeader;
+          tell.call(downlink, described(client), { base, minor });
+        }
       }
       done(null);
     },
@@ -291,6 +336,10 @@ export class RawDevice {
     return topicOf(keyOf(this.id), direction);
   }
 
+  codec(version: number): string {
+    return codecTopicOf({ tenant: TENANT, version });
+  }
+
   /** Subscribes and returns the granted codes. */
   async subscribe(...topics: (string | { topic: string; qos: 0 | 1 | 2 })[]): Promise<unknown[]> {
     this.send({
@@ -307,8 +356,8 @@ export class RawDevice {
   }
 
   /** Publishes a pull and waits for its PUBACK. */
-  async pull(base: number): Promise<void> {
-    this.publishUp(encodePull(base));
+  async pull(base: number, minor = 0): Promise<void> {
+    this.publishUp(encodePull(base, { minor }));
     await this.next("puback");
   }
 

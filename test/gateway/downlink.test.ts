@@ -1,8 +1,10 @@
+import type { IPublishPacket } from "mqtt-packet";
 import { afterEach, describe, expect, test } from "vitest";
 import { DEFAULT_DOWNLINK_LIMITS, downlinkLimits } from "../../gateway/downlink-limits.ts";
 import { waitFor } from "../support/wait.ts";
 import {
   headerOf,
+  ladder1Of,
   ladderOf,
   problemAt,
   problemsIn,
@@ -274,6 +276,119 @@ describe("pull", () => {
     await device.ping();
     await device.ping();
     expect(device.received).toEqual([]);
+  });
+});
+
+describe("rendition 1", () => {
+  /** A device that said what it holds and reads before it listened, as ours do. */
+  async function listening(base: number, options: { acks?: boolean } = {}) {
+    const device = await world.device("tv", options);
+    await device.pull(base, 1);
+    await device.subscribe(device.topic("down"));
+    return device;
+  }
+  const partOf = (packet: IPublishPacket) => {
+    const header = headerOf(packet);
+    return "part" in header ? header.part : undefined;
+  };
+
+  test("is what a device retains that pulled with minor 1 before it subscribed, part by part", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5), { ladder1: ladder1Of(5) });
+    // The store knows an older base: what the device says itself counts.
+    world.source.setView("tv", { base: 3, applied: { epoch: 3, seq: 9 } });
+    const device = await listening(4, { acks: false });
+    for (const n of [1, 2]) {
+      const packet = await device.nextDown();
+      expect(packet).toMatchObject({ retain: true, qos: 1 });
+      expect(headerOf(packet)).toMatchObject({
+        kind: "release-delta",
+        base: 4,
+        version: 5,
+        codec: 1,
+        model: 7,
+        applied: { epoch: 3, seq: 9 },
+        part: { n, of: 2 },
+      });
+      await device.ping();
+      expect(device.received).toEqual([]);
+      device.ack(packet);
+    }
+    await device.ping();
+    expect(device.received).toEqual([]);
+    world.source.release(ladderOf(6), { ladder1: ladder1Of(6) });
+    expect(headerOf(await device.nextDown())).toMatchObject({ base: 5, version: 6 });
+  });
+
+  test("is not for a device that names no minor, whatever its neighbours read", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5), { ladder1: ladder1Of(5) });
+    const old = await world.device("old");
+    await old.pull(0);
+    await old.subscribe(old.topic("down"));
+    const device = await listening(0);
+    expect(releaseIn(await old.nextDown())).toEqual(releaseOf(5));
+    expect(headerOf(await device.nextDown())).toMatchObject({ codec: 1, kind: "snapshot" });
+  });
+
+  test("gives way to rendition 0 when the release has none", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5));
+    const device = await listening(4);
+    expect(headerOf(await device.nextDown())).toMatchObject({ codec: 0, base: 4 });
+  });
+
+  test("P5: a newer release between parts starts over at part 1 from what is held", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5), { ladder1: ladder1Of(5) });
+    const device = await listening(4, { acks: false });
+    const first = await device.nextDown();
+    expect(partOf(first)).toEqual({ n: 1, of: 2 });
+    const witness = await world.device("witness");
+    await witness.subscribe(witness.topic("down"));
+    await witness.nextDown();
+    world.source.release(ladderOf(6), { ladder1: ladder1Of(6) });
+    await witness.nextDown();
+    device.ack(first);
+    for (const n of [1, 2]) {
+      const packet = await device.nextDown();
+      expect(headerOf(packet)).toMatchObject({ base: 4, version: 6, part: { n, of: 2 } });
+      device.ack(packet);
+    }
+    await device.ping();
+    expect(device.received).toEqual([]);
+  });
+
+  test("P6: a refusal arrives before the next part, whose watermark passes it", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5), { ladder1: ladder1Of(5) });
+    const device = await world.device("tv", { acks: false });
+    await device.pull(4, 1);
+    await device.subscribe(device.topic("err"), device.topic("down"));
+    const first = await device.nextDown();
+    world.source.setView("tv", { applied: { epoch: 1, seq: 3 }, problems: [problemAt(3)] });
+    device.ack(first);
+    expect((await device.nextPublish()).topic).toBe(device.topic("err"));
+    const second = await device.nextDown();
+    expect(headerOf(second)).toMatchObject({
+      part: { n: 2, of: 2 },
+      applied: { epoch: 1, seq: 3 },
+    });
+  });
+
+  test("a clean=0 session remembers what its device reads", async () => {
+    world = await startWorld();
+    world.source.release(ladderOf(5), { ladder1: ladder1Of(5) });
+    const before = await world.device("tv", { clean: false, acks: false });
+    await before.pull(4, 1);
+    await before.subscribe(before.topic("down"));
+    const sent = await before.nextDown();
+    before.drop();
+    await waitFor(async () => (await world.metrics()).includes("downlinks_count 0"));
+    const device = await world.device("tv", { clean: false });
+    const again = await device.nextDown();
+    expect(again).toMatchObject({ dup: true, messageId: sent.messageId });
+    expect(again.payload).toEqual(sent.payload);
   });
 });
 

@@ -145,8 +145,9 @@ describe("sessions", () => {
   test("granting keeps what is unacknowledged", () => {
     const { sessions } = setUp();
     const outstanding = { down: { messageId: 4, retain: true, base: 2 } };
-    sessions.save("a", { grants: { down: 1 }, outstanding });
+    sessions.save("a", { grants: { down: 1 }, outstanding, minor: 1 });
     sessions.grant("a", "err", 1);
-    expect(sessions.find("a")).toMatchObject({ outstanding });
+    sessions.revoke("a", "err");
+    expect(sessions.find("a")).toMatchObject({ grants: { down: 1 }, outstanding, minor: 1 });
   });
 });

@@ -17,7 +17,7 @@ describe("model frames", () => {
   it("a model comes back as it went", () => {
     fc.assert(
       fc.property(anyVersion, anyModel, (version, model) => {
-        expect(readModelFrame(encodeModelFrame(version, model))).toEqual({ version, model });
+        expect(readModelFrame(encodeModelFrame(version, model))).toMatchObject({ version, model });
       }),
     );
   });

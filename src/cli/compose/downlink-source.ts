@@ -8,7 +8,7 @@ import type { DeviceCursor, Store } from "../../store/index.ts";
 import { emptyLadder, type Zstd } from "../../wire/index.ts";
 
 /**
- * `dims` gives each configured tenant's dimension. `ladder` rejects with
+ * `dims` gives each configured tenant's dimension. `ladders` rejects with
  * `InvalidConfigError` for a tenant without one, and as the store does otherwise.
  */
 export function downlinkSource(
@@ -17,13 +17,16 @@ export function downlinkSource(
   zstd: Zstd,
 ): DownlinkSource {
   return {
-    async ladder(tenant) {
+    async ladders(tenant) {
       const dim = dims[tenant];
       if (dim === undefined) {
         throw new InvalidConfigError([`tenants must name ${JSON.stringify(tenant)} to serve it`]);
       }
-      return (await store.currentRelease(tenant))?.ladder ?? emptyLadder(tenant, dim, zstd);
+      const current = await store.currentRelease(tenant);
+      return current ?? { ladder: emptyLadder(tenant, dim, zstd), ladder1: null };
     },
+    // No store holds models yet.
+    model: async () => null,
     views: async (keys) => (await store.cursors(keys)).map(viewOf),
     watch: (listener) => store.watch(listener),
   };

@@ -119,7 +119,9 @@ export function downFrames1(ladder: Ladder1, view: LadderView): Uint8Array[] {
 
 /** The same ladder with empty bodies: framing it yields the heads alone, in front of shared bodies. */
 export function hollowLadder1(ladder: Ladder1): Ladder1 {
-  const hollow = (parts: readonly PackedBody[]) => parts.map(() => EMPTY_BODY);
+  // A head says whether its body is compressed, so even an empty one must know.
+  const hollow = (parts: readonly PackedBody[]) =>
+    parts.map(({ compressed }) => ({ compressed, bytes: EMPTY_BODY.bytes }));
   return {
     ...ladder,
     snapshot: hollow(ladder.snapshot),

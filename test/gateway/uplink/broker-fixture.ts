@@ -76,6 +76,7 @@ export async function startBroker(options: BrokerFixtureOptions = {}) {
     },
     onPull: () => {},
     onUpHeader: () => {},
+    modelBytes: () => 0,
   };
   const broker = new Broker({
     ...shared,

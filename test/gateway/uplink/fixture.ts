@@ -68,9 +68,10 @@ export class HeldProducer {
 export async function silentSource(): Promise<DownlinkSource> {
   const zstd = await loadZstd();
   return {
-    ladder: (tenant) => Promise.resolve(emptyLadder(tenant, 384, zstd)),
+    ladders: (tenant) => Promise.resolve({ ladder: emptyLadder(tenant, 384, zstd), ladder1: null }),
     views: (keys: readonly DeviceKey[]) =>
       Promise.resolve(keys.map(() => ({ base: 0, applied: null, problems: [] }))),
+    model: () => Promise.resolve(null),
     watch: () => Promise.resolve(() => Promise.resolve()),
   };
 }

@@ -137,7 +137,7 @@ test("THREATS 5: publishing to $SYS closes the attacker, and the victim stays", 
   await stillServed(victim);
 });
 
-describe("THREATS 6: every filter but its own two is answered 0x80", () => {
+describe("THREATS 6: every filter but its own two and its tenant's models is answered 0x80", () => {
   test.each([
     "#",
     "+/+",
@@ -153,6 +153,13 @@ describe("THREATS 6: every filter but its own two is answered 0x80", () => {
     `${downTopic("tv1")}/`,
     `/${downTopic("tv1")}`,
     upTopic("tv1"),
+    "omega/v1/default/codec/#",
+    "omega/v1/default/codec/+",
+    "omega/v1/default/codec/0",
+    "omega/v1/default/codec/01",
+    "omega/v1/default/codec/65536",
+    "omega/v1/other/codec/1",
+    "omega/v1/+/codec/1",
     "constructor",
     "__proto__",
   ])("%s", async (filter) => {
@@ -167,6 +174,20 @@ describe("THREATS 6: every filter but its own two is answered 0x80", () => {
     const client = await openSession(fixture.port);
     client.send(subscribeBytes(1, [downTopic("tv1"), "omega/v1/default/d/tv1/err"]));
     expect(await client.next("suback")).toMatchObject({ granted: [1, 1] });
+  });
+
+  test("P8: four codec topics are granted at once, and one more when one is given back", async () => {
+    const client = await openSession(fixture.port);
+    const models = [1, 2, 3, 4, 5, 1].map((version) => `omega/v1/default/codec/${version}`);
+    client.send(subscribeBytes(1, models.slice(0, 4)));
+    expect(await client.next("suback")).toMatchObject({ granted: [1, 1, 1, 1] });
+    client.send(subscribeBytes(2, models.slice(4)));
+    expect(await client.next("suback", 2)).toMatchObject({ granted: [0x80, 1] });
+    const unsubscriptions = ["omega/v1/default/codec/2"];
+    client.send(generate({ cmd: "unsubscribe", messageId: 3, unsubscriptions }));
+    await client.next("unsuback");
+    client.send(subscribeBytes(4, models.slice(4)));
+    expect(await client.next("suback", 3)).toMatchObject({ granted: [1, 1] });
   });
 });
 
