@@ -40,6 +40,29 @@ export function shardsHeldGauge(metrics: Metrics): Gauge {
   return metrics.gauge("omega_aggregate_shards_held", "Shards this process writes.");
 }
 
+export interface KeeperMetrics {
+  readonly version: Gauge;
+  readonly trainings: Counter;
+  readonly failures: Counter;
+  readonly gainDb: Gauge;
+}
+
+/** Of the tenant that was looked at last: tenants are ids, and ids are no labels. */
+export function keeperMetrics(metrics: Metrics): KeeperMetrics {
+  return {
+    version: metrics.gauge("omega_codec_model_version", "The newest codec model; 0: none yet."),
+    trainings: metrics.counter("omega_codec_trainings_total", "Codec models learnt, used or not."),
+    failures: metrics.counter(
+      "omega_codec_failures_total",
+      "Looks for a better model that failed.",
+    ),
+    gainDb: metrics.gauge(
+      "omega_codec_gain_db",
+      "What the last model learnt is worth over none, decibels.",
+    ),
+  };
+}
+
 export interface ReleaserMetrics {
   readonly releases: Counter;
   readonly failures: Counter;

@@ -32,6 +32,8 @@ import type { Zstd } from "../wire/index.ts";
 import { shardsHeldGauge, writerMetrics } from "./aggregate-metrics.ts";
 import { requireRetention } from "./buckets.ts";
 import { DEFAULT_FOLD_POLICY, type FoldPolicy } from "./fold-policy.ts";
+import { ModelShelf } from "./model-shelf.ts";
+import type { Register } from "./register.ts";
 import { Seats } from "./seats.ts";
 import { ShardWriter } from "./shard-writer.ts";
 import {
@@ -115,6 +117,7 @@ export class Aggregator implements Service {
     this.#context = {
       store,
       zstd: options.zstd,
+      models: new ModelShelf({ store, clock, log }),
       policy,
       settings,
       owner,
@@ -167,6 +170,11 @@ export class Aggregator implements Service {
       throw new TransportError("shard.elsewhere", message, { detail: { shard } });
     }
     await holding.writer.forget(key);
+  }
+
+  /** Shard by shard, the registers of each device of `tenant` that is in memory. */
+  *inMemory(tenant: string): Generator<Iterable<Iterable<Register | null>>> {
+    for (const { writer } of [...this.#held.values()]) yield writer.registersOf(tenant);
   }
 
   #look(): void {

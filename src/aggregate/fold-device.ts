@@ -133,7 +133,7 @@ function faultOf(upsert: DecodedUpsert): string | null {
 function vectorOf(
   upsert: DecodedUpsert,
   before: Register | null,
-  { position, delta: { space } }: ReadDelta,
+  { position, delta: { space, mode } }: ReadDelta,
   dim: number,
 ): Vector | Refusal {
   let reference: GridVector | null = null;
@@ -160,7 +160,7 @@ function vectorOf(
   if (!fits) return refuse("pattern.dimension", upsert.id);
   const vector = reconstruct(reference, residual);
   if (vector.every((component) => component === 0)) return refuse("pattern.zero", upsert.id);
-  if (!normWithin(vector)) return refuse("pattern.norm", upsert.id);
+  if (!normWithin(vector, mode)) return refuse("pattern.norm", upsert.id);
   return { verdict: "vector", space, vector };
 }
 

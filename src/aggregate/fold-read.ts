@@ -5,11 +5,16 @@
  * reason and as much of its position as could be read. The frame was
  * acknowledged already, so a refusal becomes a dead letter, never an exception
  * that would hold up the batch around it (P2, P8; THREATS 18 and 19).
+ *
+ * A frame of codec 1 may need a codec model that is not at hand. Then the
+ * refusal says which, and whoever can get it reads the frame again.
  * @module
  */
 import { limits, messageOf, OmegaError } from "../core/index.ts";
 import {
+  type CodecModels,
   type DecodedDelta,
+  type DeltaContext,
   decodeDelta,
   type Frame,
   type Position,
@@ -29,28 +34,38 @@ interface ReadRefusal {
   readonly position: Position | null;
   readonly reason: string;
   readonly detail: string;
+  /** The codec model for want of which it was refused; null when it was for something else. */
+  readonly wantsModel: number | null;
 }
 
 export type ReadFrame = ReadDelta | ReadRefusal;
 
-/** Decodes one frame; never throws for what its bytes are. */
-export function readFrame(bytes: Uint8Array, zstd: Zstd): ReadFrame {
+/** Decodes one frame; never throws for what its bytes are. `context.sender` is a `deviceName`. */
+export function readFrame(bytes: Uint8Array, zstd: Zstd, context: DeltaContext): ReadFrame {
   let frame: Frame;
   try {
     frame = peekFrame(bytes, limits.UP_FRAME_BYTES_MAX);
   } catch (error) {
-    return refused(null, error);
+    return refused(null, error, null);
   }
   const { header } = frame;
   if (header.kind !== "delta") {
     const detail = `a device sends deltas, not ${header.kind}`;
-    return { kind: "refused", position: null, reason: "frame.kind", detail };
+    return { kind: "refused", position: null, reason: "frame.kind", detail, wantsModel: null };
   }
   const position = { epoch: header.epoch, seq: header.seq };
+  let wantsModel: number | null = null;
+  const models: CodecModels = {
+    get(version) {
+      const model = context.models.get(version);
+      if (model === null) wantsModel = version;
+      return model;
+    },
+  };
   try {
-    return { kind: "delta", position, delta: decodeDelta(frame, zstd) };
+    return { kind: "delta", position, delta: decodeDelta(frame, zstd, { ...context, models }) };
   } catch (error) {
-    return refused(position, error);
+    return refused(position, error, wantsModel);
   }
 }
 
@@ -62,7 +77,11 @@ export function patternsOf(read: ReadFrame): string[] {
 }
 
 /** A decoder that fails in a way it never announced still only costs its own frame. */
-function refused(position: Position | null, error: unknown): ReadRefusal {
+function refused(
+  position: Position | null,
+  error: unknown,
+  wantsModel: number | null,
+): ReadRefusal {
   const reason = error instanceof OmegaError ? error.reason : "frame.undecodable";
-  return { kind: "refused", position, reason, detail: messageOf(error) };
+  return { kind: "refused", position, reason, detail: messageOf(error), wantsModel };
 }

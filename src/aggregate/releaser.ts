@@ -15,7 +15,6 @@ import {
   messageOf,
   OmegaError,
   type Random,
-  SerializationError,
   type Service,
   systemClock,
   systemRandom,
@@ -32,7 +31,6 @@ import {
   buildingLadder1,
   buildLadder,
   type Codec,
-  type CodecModel,
   codec0,
   inSlices,
   type Release,
@@ -42,15 +40,17 @@ import { type ReleaserMetrics, releaserMetrics } from "./aggregate-metrics.ts";
 import { bucketOf, requireRetention } from "./buckets.ts";
 import { forgetMarkCount, isForgetMark } from "./forget-mark.ts";
 import { HeldLease } from "./lease.ts";
+import { ModelShelf } from "./model-shelf.ts";
 import { pause } from "./pause.ts";
 import { persist } from "./persist.ts";
+import { totalsInSpace0 } from "./turn-back.ts";
 import { planRelease } from "./version.ts";
 import {
   DEFAULT_VERSION_POLICY,
   requireVersionPolicy,
   type VersionPolicy,
 } from "./version-policy.ts";
-import { isEligible, type ToTargetSpace, totalsIn, totalsOf } from "./version-totals.ts";
+import { isEligible, totalsOf } from "./version-totals.ts";
 import { planningRendition1, type Rendition1Plan } from "./version1.ts";
 
 interface ReleaserSettings {
@@ -70,10 +70,6 @@ interface ReleaserOptions {
   readonly zstd: Zstd;
   /** What vectors are coded with; default codec 0. */
   readonly codec?: Codec;
-  /** How sums of a tenant's other spaces get into space 0; default: there are none. */
-  readonly toSpace0?: (tenant: string) => ToTargetSpace;
-  /** The codec model that releases in layers are made with; default: none, for any tenant. */
-  readonly newestModel?: (tenant: string) => Promise<CodecModel | null>;
   /** Default: every tenant the store knows. */
   readonly tenants?: readonly string[];
   /** The dimension of a tenant's embeddings; default 384 for all. */
@@ -102,8 +98,7 @@ export class Releaser implements Service {
   readonly #store: Store;
   readonly #zstd: Zstd;
   readonly #codec: Codec;
-  readonly #toSpace0: (tenant: string) => ToTargetSpace;
-  readonly #newestModel: (tenant: string) => Promise<CodecModel | null>;
+  readonly #models: ModelShelf;
   readonly #tenants: readonly string[] | null;
   readonly #dimOf: (tenant: string) => number;
   readonly #owner: string;
@@ -127,8 +122,6 @@ export class Releaser implements Service {
     this.#store = options.store;
     this.#zstd = options.zstd;
     this.#codec = options.codec ?? codec0;
-    this.#toSpace0 = options.toSpace0 ?? (() => onlySpace0);
-    this.#newestModel = options.newestModel ?? (async () => null);
     this.#tenants = options.tenants ?? null;
     this.#dimOf = options.dimOf ?? (() => limits.DIMENSION_DEFAULT);
     this.#owner = options.owner ?? `releaser-${randomUUID()}`;
@@ -139,6 +132,7 @@ export class Releaser implements Service {
     this.#random = options.random ?? systemRandom;
     this.#log = options.log ?? silentLogger;
     this.#metrics = releaserMetrics(options.metrics ?? noMetrics);
+    this.#models = new ModelShelf({ store: this.#store, clock: this.#clock, log: this.#log });
   }
 
   /** Begins the first round at once, in the background. */
@@ -163,6 +157,12 @@ export class Releaser implements Service {
     const outcome = this.#turn.then(() => this.#release(tenant));
     this.#turn = outcome;
     return outcome;
+  }
+
+  /** The token of the tenant's releaser lease; null while another has it, or before the first round. */
+  tokenOf(tenant: string): number | null {
+    const lease = this.#leases.get(tenant);
+    return lease?.held === true ? lease.token : null;
   }
 
   #round(): void {
@@ -245,7 +245,11 @@ export class Releaser implements Service {
     const nowBucket = bucketOf(this.#policy, this.#clock.nowMs());
     const spaced = totalsOf(rows, this.#policy, nowBucket, dim);
     const eligible = spaced.filter((totals) => isEligible(totals, this.#policy));
-    const totals = totalsIn(0, eligible, dim, this.#toSpace0(tenant));
+    const { totals, lost } = await totalsInSpace0(tenant, eligible, dim, this.#models);
+    if (lost.length > 0) {
+      this.#metrics.leftOut.add(lost.length);
+      this.#log.error("release.model-missing", { tenant, leftOut: lost });
+    }
     const exact = forgotten !== (this.#forgotten.get(tenant) ?? 0);
     const plan = planRelease(totals, previous, {
       policy: this.#policy,
@@ -263,7 +267,7 @@ export class Releaser implements Service {
     const work = planningRendition1(plan.fresh, recent[0]?.release1 ?? null, {
       policy: this.#policy,
       exact,
-      newest: await this.#newestModel(tenant),
+      newest: await this.#models.newest(tenant),
     });
     const plan1 = await inSlices(work, pause);
     const changed = plan.changed || plan1.changed;
@@ -299,9 +303,4 @@ export class Releaser implements Service {
       onRetry: (message) => this.#log.warn("release.retry", { message }),
     });
   }
-}
-
-function onlySpace0(space: number): never {
-  const message = `sums are in space ${space}, and nothing here can turn them`;
-  throw new SerializationError("release.space", message, { detail: { space } });
 }

@@ -79,6 +79,13 @@ export class ShardState {
     return this.#forgotten.get(tenant) ?? 0;
   }
 
+  /** The registers of each device of `tenant` that is in memory. */
+  *registersOf(tenant: string): Generator<Iterable<Register | null>> {
+    for (const [name, { registers }] of this.#devices) {
+      if (name.startsWith(`${tenant}/`)) yield registers.values();
+    }
+  }
+
   /** Every device of `entries` with every pattern they touch; asks the store for what is not here. */
   async gather(entries: readonly FoldEntry[]): Promise<ReadonlyMap<string, DeviceState>> {
     const found = new Map<string, DeviceState>();

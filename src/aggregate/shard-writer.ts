@@ -1,7 +1,7 @@
 /**
  * The one writer of a shard: many jobs in, one group commit at a time out.
  *
- *   jobs ─▶ open ─▶ load devices ─▶ fold ─▶ commit ─▶ jobs resolve
+ *   jobs ─▶ read, with their codec models ─▶ open ─▶ load devices ─▶ fold ─▶ commit ─▶ jobs resolve
  *
  * The state in memory is always that of the last commit; a batch lives in
  * drafts until its commit is kept. So a crash between fold and commit is a
@@ -28,11 +28,12 @@ import { type Commit, shardLease } from "../store/index.ts";
 import { fold } from "./fold.ts";
 import { foldForget } from "./fold-forget.ts";
 import { poisonLetter } from "./fold-letter.ts";
-import { readFrame } from "./fold-read.ts";
 import type { FoldEntry, Outcome } from "./fold-state.ts";
 import { HeldLease } from "./lease.ts";
 import { type JobItem, OpenJobs } from "./open-jobs.ts";
 import { persist } from "./persist.ts";
+import { lacksModel, readEntries, readLacking } from "./read-entries.ts";
+import type { Register } from "./register.ts";
 import { decodeAll, ShardState } from "./shard-state.ts";
 import type { WriterContext } from "./writer-context.ts";
 
@@ -85,29 +86,36 @@ export class ShardWriter {
     return this.#lease.signal;
   }
 
+  /** The registers of each device of `tenant` that is in memory. */
+  registersOf(tenant: string): Iterable<Iterable<Register | null>> {
+    return this.#state.registersOf(tenant);
+  }
+
   /**
    * Takes a job. Resolves when every entry was applied, found consumed, or dead-lettered, in
    * commits that the store has kept. Rejects with `TransportError("lease.lost")` when the shard is
-   * lost or given back: the queue then hands the job to whoever owns it; and with
-   * `InvalidConfigError` when an entry belongs to another shard.
+   * lost or given back: the queue then hands the job to whoever owns it; as the store does when a
+   * codec model could not be had: the queue then tries again; and with `InvalidConfigError` when an
+   * entry belongs to another shard.
    */
-  handle(entries: readonly QueueEntry[]): Promise<void> {
-    if (this.#phase !== "writing") return Promise.reject(this.#gone());
-    const { store, zstd } = this.#context;
+  async handle(entries: readonly QueueEntry[]): Promise<void> {
+    if (this.#phase !== "writing") throw this.#gone();
+    const { store, zstd, models } = this.#context;
     const stranger = entries.find((entry) => shardOf(entry.key, store.shards) !== this.shard);
     if (stranger !== undefined) {
       const { tenant, device } = stranger.key;
       const fault = `${tenant}/${device} is queued on shard ${this.shard} of ${store.shards}: gateway and aggregator must agree on the shards`;
-      return Promise.reject(new InvalidConfigError([fault]));
+      throw new InvalidConfigError([fault]);
     }
-    if (entries.length === 0) return Promise.resolve();
-    const done = this.#jobs.add(
-      entries.map(({ key, receivedAtMs, frame }) => {
-        return { key, receivedAtMs, frame, read: readFrame(frame, zstd), final: false };
-      }),
-    );
+    if (entries.length === 0) return;
+    let read = readEntries(entries, zstd, models);
+    if (read.some(lacksModel)) {
+      read = await readLacking(read, zstd, models);
+      if (this.#phase !== "writing") throw this.#gone();
+    }
+    const done = this.#jobs.add(read);
     this.#schedule();
-    return done;
+    await done;
   }
 
   /**

@@ -8,6 +8,7 @@ import type { Commit, Store } from "../store/index.ts";
 import type { Zstd } from "../wire/index.ts";
 import type { WriterMetrics } from "./aggregate-metrics.ts";
 import type { FoldPolicy } from "./fold-policy.ts";
+import type { ModelShelf } from "./model-shelf.ts";
 import type { JobLimits } from "./open-jobs.ts";
 
 export interface WriterSettings extends JobLimits {
@@ -35,6 +36,8 @@ export const DEFAULT_WRITER_SETTINGS: WriterSettings = {
 export interface WriterContext {
   readonly store: Store;
   readonly zstd: Zstd;
+  /** Shared by all shards of the process. */
+  readonly models: ModelShelf;
   readonly policy: FoldPolicy;
   readonly settings: WriterSettings;
   /** Unique per process incarnation. */

@@ -3,14 +3,16 @@
  * @module
  */
 import type { Command } from "commander";
-import { createAggregator, createAggregatorHttp, createReleaser } from "./compose/services.ts";
+import { createAggregatorHttp, createWorkers } from "./compose/services.ts";
 import type { CliContext } from "./output.ts";
 import { addBackendOptions, type ServeOptions, serve } from "./serve.ts";
 
 /** Adds `aggregator` to `program`. */
 export function register(program: Command, context: CliContext): void {
   addBackendOptions(program.command("aggregator"))
-    .description("fold queued deltas and publish releases; shards are shared among all that run")
+    .description(
+      "fold queued deltas, publish releases, learn codec models; shards are shared among all that run",
+    )
     .option("--http-port <port>", "health and metrics")
     .option("--json", "print one line of JSON on stdout when ready")
     .addHelpText(
@@ -22,11 +24,11 @@ Examples:
     )
     .action((options: ServeOptions) =>
       serve(context, options, "aggregator", async (parts) => {
-        const aggregator = createAggregator(parts);
+        const { aggregator, services } = createWorkers(parts);
         const http = createAggregatorHttp(parts, aggregator.health);
         return {
           // HTTP first and so stopped last: it tells of the others starting and stopping.
-          services: [...(http ? [http] : []), aggregator, createReleaser(parts)],
+          services: [...(http ? [http] : []), ...services],
           describe: () => ({ shards: parts.config.shards, ...(http && { http: http.address() }) }),
         };
       }),

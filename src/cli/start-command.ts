@@ -1,9 +1,9 @@
 /**
- * `omega-sync start`: gateway, aggregator and releaser in one process.
+ * `omega-sync start`: gateway, aggregator, releaser and model keeper in one process.
  * @module
  */
 import type { Command } from "commander";
-import { createAggregator, createGateway, createReleaser } from "./compose/services.ts";
+import { createGateway, createWorkers } from "./compose/services.ts";
 import type { CliContext } from "./output.ts";
 import { addBackendOptions, type ServeOptions, serve } from "./serve.ts";
 
@@ -27,7 +27,7 @@ Examples:
       serve(context, options, "start", async (parts) => {
         const gateway = await createGateway(parts);
         return {
-          services: [createAggregator(parts), createReleaser(parts), gateway],
+          services: [...createWorkers(parts).services, gateway],
           describe: () => ({ dataDir: parts.backend.database?.dir, ...gateway.addresses }),
         };
       }),

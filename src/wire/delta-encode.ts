@@ -24,26 +24,30 @@ import { EMPTY_BODY, encodeFrame, packBody } from "./frame.ts";
 import { type GridVector, reconstruct, residualOf } from "./grid.ts";
 import type { Zstd } from "./zstd.ts";
 
-const FLOAT32_BYTES = 4;
+export const FLOAT32_BYTES = 4;
+
+/** What the header of a delta says besides its codec. */
+export interface DeltaPlace {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly base: number;
+  readonly trace?: Uint8Array;
+}
 
 /**
  * Encodes one delta frame of at most 15 KiB.
  *
  * Throws `SerializationError`: `frame.budget` when it would be larger (send fewer patterns), or
- * `delta.{field}` for a value out of range.
+ * `delta.{field}` for a value out of range, among them a reference that is not in space 0.
  */
 export function encodeDelta(
-  at: {
-    readonly epoch: number;
-    readonly seq: number;
-    readonly base: number;
-    readonly trace?: Uint8Array;
-  },
+  at: DeltaPlace,
   content: DeltaContent,
   codec: Codec,
   zstd: Zstd,
 ): EncodedDelta {
   requireContent(content, at.seq);
+  requireSpace0(content);
   const carriers = content.upserts.filter((upsert) => upsert.embedding.mode !== "kept");
   const residuals = carriers.map(({ embedding }) => residualFor(embedding));
   const coded = codec.encode(residuals, content.dim);
@@ -61,6 +65,7 @@ export function encodeDelta(
   }
   return {
     frame,
+    space: 0,
     ...reconstructionsOf(carriers, coded.decoded),
     rawBytes: carriers.length * content.dim * FLOAT32_BYTES,
   };
@@ -141,7 +146,8 @@ function bodyOf(content: DeltaContent, coded: Uint8Array): Map<CborKey, CborValu
   return body;
 }
 
-function refOf(embedding: UpsertEmbedding): number {
+/** What {@link DELTA_KEY}.refs says of it. */
+export function refOf(embedding: UpsertEmbedding): number {
   if (embedding.mode === "absolute") return 0;
   return embedding.mode === "difference" ? embedding.referenceSeq : -embedding.referenceSeq;
 }
@@ -151,7 +157,16 @@ function differencesOf(values: readonly number[]): number[] {
   return values.map((value, index) => value - (index === 0 ? 0 : (values[index - 1] as number)));
 }
 
-function requireContent(content: DeltaContent, seq: number): void {
+function requireSpace0({ upserts }: DeltaContent): void {
+  for (const { id, embedding } of upserts) {
+    if (embedding.mode !== "difference" || (embedding.referenceSpace ?? 0) === 0) continue;
+    const message = `codec 0 has no difference to ${id}, which is in space ${embedding.referenceSpace}`;
+    throw new SerializationError("delta.refs", message);
+  }
+}
+
+/** Throws `SerializationError("delta.…")` for what no delta with this seq may hold. */
+export function requireContent(content: DeltaContent, seq: number): void {
   const refuse = (field: string, message: string): never => {
     throw new SerializationError(`delta.${field}`, message);
   };

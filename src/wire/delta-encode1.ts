@@ -25,7 +25,7 @@ import {
 } from "./delta.ts";
 import { type DeltaPlace, FLOAT32_BYTES, refOf, requireContent } from "./delta-encode.ts";
 import { EMPTY_BODY, encodeFrame, packBody } from "./frame.ts";
-import type { GridVector } from "./grid.ts";
+import { type CodingMode, type GridVector, normWithin } from "./grid.ts";
 import type { FrameHeader } from "./header.ts";
 import type { Zstd } from "./zstd.ts";
 
@@ -38,7 +38,7 @@ export interface Delta1Options {
   readonly bytesMax: number;
   /** The model whose space the vectors go into; null: none yet, the rotation serves. */
   readonly model: CodecModel | null;
-  readonly mode: "tracking" | "unbiased";
+  readonly mode: CodingMode;
   /** Of the trellis: 8 is quick, 64 is worth a tenth of a decibel. */
   readonly states: 8 | 64;
   /** `tenant/device`, as the server knows it: the unbiased mode draws its seeds from it. */
@@ -48,8 +48,8 @@ export interface Delta1Options {
 }
 
 /**
- * Encodes one delta frame of at most `bytesMax`; null when not even the coarsest step fits: send
- * fewer patterns. A difference to a reference in another space than the frame's goes as absolute.
+ * Encodes one delta frame of at most `bytesMax`; null when not even the coarsest step fits, or when
+ * it is so coarse that the server would refuse a vector for its norm: send fewer patterns. A difference to a reference in another space than the frame's goes as absolute.
  *
  * Throws `SerializationError("delta.…")` for a value out of range.
  */
@@ -81,7 +81,9 @@ export function encodeDelta1(
       : codeInto(body, carriers, bytesMax - frameBytes(header, body), at, options);
   if (coded === null) return null;
   const frame = encodeFrame(header, packBody(encodeCbor(body), zstd));
-  if (frame.length > bytesMax) return null;
+  if (frame.length > bytesMax || coarsened(carriers, coded.reconstructions, options.mode)) {
+    return null;
+  }
   return {
     frame,
     space: coded.space,
@@ -165,6 +167,18 @@ function stringBytesMax(room: number): number {
   if (room >= 0x100 + 3) return Math.min(room - 3, 0xffff);
   if (room >= 24 + 2) return Math.min(room - 2, 0xff);
   return Math.min(room - 1, 23);
+}
+
+/** Whether coding alone has made a vector too long to count. */
+function coarsened(
+  carriers: readonly Upsert[],
+  vectors: readonly GridVector[],
+  mode: CodingMode,
+): boolean {
+  return carriers.some(({ embedding }, index) => {
+    const vector = vectors[index] as GridVector;
+    return embedding.mode !== "kept" && normWithin(embedding.target) && !normWithin(vector, mode);
+  });
 }
 
 function namedBy(

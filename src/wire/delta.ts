@@ -6,13 +6,16 @@
  *   0 dim      1 ids       2 weights   3 success ‰   4 samples
  *   5 updated  6 refs      7 coded     8 removals
  *
+ * With codec 1 all of them but dim and coded are packed into one: 9 columns
+ * (codec1/delta-columns.ts).
+ *
  * `refs` says what each coded vector is: 0 an embedding, +n the difference to
  * what this device wrote to that pattern at seq n, −n no vector at all because
  * the embedding written at seq n still stands. Counts are absolute, so a
  * redelivered delta changes nothing (P2).
  * @module
  */
-import type { GridVector } from "./grid.ts";
+import type { CodingMode, GridVector } from "./grid.ts";
 import type { FrameHeader } from "./header.ts";
 
 export type UpsertEmbedding =
@@ -22,6 +25,8 @@ export type UpsertEmbedding =
       readonly target: GridVector;
       /** What the server's register holds, bit for bit (P6). */
       readonly reference: GridVector;
+      /** The space that the reference is in; 0, the pattern's own coordinates, when left out. */
+      readonly referenceSpace?: number;
       /** The seq at which this device wrote that register, in this epoch. */
       readonly referenceSeq: number;
     }
@@ -49,6 +54,8 @@ export interface DeltaContent {
 
 export interface EncodedDelta {
   readonly frame: Uint8Array;
+  /** Which coordinates the reconstructions are in: 0 the pattern's own, else that codec model's. */
+  readonly space: number;
   /** What the server's registers will hold, for each upsert that carries a vector. */
   readonly reconstructions: ReadonlyMap<string, GridVector>;
   /** Σ‖target − reconstruction‖² / Σ‖target‖² over those vectors; 0 without any (P7). */
@@ -77,6 +84,7 @@ export interface DecodedDelta {
   readonly dim: number;
   /** Which coordinates the residuals are in: 0 the pattern's own, else that codec model's. */
   readonly space: number;
+  readonly mode: CodingMode;
   readonly upserts: readonly DecodedUpsert[];
   readonly removals: readonly string[];
 }
@@ -95,8 +103,9 @@ export const DELTA_KEY = {
   refs: 6,
   coded: 7,
   removals: 8,
+  columns: 9,
 } as const;
-/** The columns, as reasons name them. */
+/** The columns of codec 0, as reasons name them. */
 export const DELTA_NAMES = {
   0: "dim",
   1: "ids",
@@ -108,3 +117,5 @@ export const DELTA_NAMES = {
   7: "coded",
   8: "removals",
 } as const;
+/** The columns of codec 1. */
+export const DELTA1_NAMES = { 0: "dim", 7: "coded", 9: "columns" } as const;

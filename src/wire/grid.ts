@@ -14,11 +14,18 @@ import { assert, limits, SerializationError } from "../core/index.ts";
 export const GRID = 16384;
 /** One embedding, `dim` components, each in grid steps. */
 export type GridVector = Int16Array;
+/** Whether an embedding was coded for the least error, or for one that is zero on average. */
+export type CodingMode = "tracking" | "unbiased";
 
 const COMPONENT_MIN = -32768;
 const COMPONENT_MAX = 32767;
 /** Rounding may lift a unit vector slightly above 1; more than this is a claim, not rounding. */
 const NORM_MAX = 1.05;
+/**
+ * Of a vector coded unbiased: its error does not shrink it, so at a cosine of c to the original it
+ * is 1/c long. One that is further off than this says too little to be worth a vote.
+ */
+const UNBIASED_NORM_MAX = 1.5;
 
 assert(GRID <= COMPONENT_MAX, "a component of a unit vector fits an int16");
 assert(
@@ -112,14 +119,18 @@ export function reconstruct(reference: GridVector | null, residual: Int32Array):
   return vector;
 }
 
-/** Whether the norm is at most 1.05 units (THREATS 21: a vote is bounded whatever its author claims). */
-export function normWithin(vector: GridVector): boolean {
+/**
+ * Whether the norm is at most 1.05 units, or 1.5 when coded unbiased (THREATS 21: a vote is bounded
+ * whatever its author claims).
+ */
+export function normWithin(vector: GridVector, mode: CodingMode = "tracking"): boolean {
+  const normMax = mode === "unbiased" ? UNBIASED_NORM_MAX : NORM_MAX;
   let sum = 0;
   for (let index = 0; index < vector.length; index += 1) {
     const component = vector[index] as number;
     sum += component * component;
   }
-  return sum <= (NORM_MAX * GRID) ** 2;
+  return sum <= (normMax * GRID) ** 2;
 }
 
 /** Equal in every component. */

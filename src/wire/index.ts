@@ -27,6 +27,7 @@ export {
   MODEL_BYTES_MAX,
   MODEL_DIMENSION_MAX,
   MODEL_VERSION_MAX,
+  modelBytes,
   prepareModel,
   SPECTRUM_MAX,
 } from "./codec1/model.ts";
@@ -64,9 +65,11 @@ export type {
   Upsert,
   UpsertEmbedding,
 } from "./delta.ts";
-export { decodeDelta } from "./delta-decode.ts";
-export { encodeDelta, encodePull } from "./delta-encode.ts";
+export { type DeltaContext, decodeDelta } from "./delta-decode.ts";
+export { type DeltaPlace, encodeDelta, encodePull } from "./delta-encode.ts";
+export { type Delta1Options, encodeDelta1 } from "./delta-encode1.ts";
 export {
+  bodyBytesMax,
   encodeFrame,
   type Frame,
   type PackedBody,
@@ -75,6 +78,7 @@ export {
   unpackBody,
 } from "./frame.ts";
 export {
+  type CodingMode,
   fromGrid,
   GRID,
   type GridVector,

@@ -35,8 +35,9 @@ export const VERSION_LOG: readonly VersionEntry[] = [
     version: 1,
     minor: 1,
     change:
-      "Codec models (kind 6) on topics of their own; a device names its minor before it listens.",
+      "Codec models (kind 6) on topics of their own; a device names its minor before it listens; " +
+      "releases in layers, cut into parts (codec 1, header keys 11 and 12).",
     oldPeersMayIgnore: true,
-    fingerprint: "6cc5359d18c47a9caacee4f112d9aba332d35192aa8fcf8e9937b765ab155c13",
+    fingerprint: "3d8ae592d707ad74b260d0ed25015ac676755462a6135d7f64c71488bac95412",
   },
 ];

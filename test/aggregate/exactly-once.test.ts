@@ -8,7 +8,7 @@ import { memoryStore } from "../../src/store/index.ts";
 import type { Position } from "../../src/wire/index.ts";
 import { type ManualClock, manualClock, settle } from "../support/manual-clock.ts";
 import { type Fault, faultyStore } from "./faults.ts";
-import { foldable, NOW_MS, POLICY } from "./frames.ts";
+import { foldable, NOW_MS, POLICY, stockModels } from "./frames.ts";
 import { histories } from "./histories.ts";
 import { type ProcessModel, processModel } from "./process-model.ts";
 import { printed, referenceFold } from "./reference.ts";
@@ -17,7 +17,11 @@ import { writerContext } from "./writers.ts";
 type Action =
   | { readonly act: "deliver"; readonly job: number }
   | { readonly act: "wait"; readonly ms: number }
-  | { readonly act: "fault"; readonly on: "commit" | "loadDevices"; readonly fault: Fault }
+  | {
+      readonly act: "fault";
+      readonly on: "commit" | "loadDevices" | "model";
+      readonly fault: Fault;
+    }
   | { readonly act: "kill" | "freeze" | "thaw" | "open" };
 
 const action: fc.Arbitrary<Action> = fc.oneof(
@@ -30,7 +34,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       act: fc.constant("fault" as const),
-      on: fc.constantFrom("commit" as const, "commit" as const, "loadDevices" as const),
+      on: fc.constantFrom(...(["commit", "commit", "loadDevices", "model"] as const)),
       fault: fc.constantFrom<Fault>("unavailable", "done-unheard"),
     }),
   },
@@ -132,7 +136,7 @@ describe("exactly once", () => {
   it("P2: through crashes, freezes, lost answers and redelivery every delta is applied exactly once", async () => {
     await fc.assert(
       fc.asyncProperty(
-        histories(3, 8, [0]),
+        histories(3, 8),
         fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 12 }),
         fc.array(action, { maxLength: 40 }),
         async (sent, sizes, script) => {
@@ -143,6 +147,7 @@ describe("exactly once", () => {
             at += size;
           }
           const world = new ScriptedWorld(jobs);
+          await stockModels(world.faulty.store);
           await world.open();
           for (const step of script) await world.run(step);
           await world.finish();

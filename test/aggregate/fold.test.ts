@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { LiveRegister } from "../../src/aggregate/register.ts";
+import { fromSpace, type Upsert } from "../../src/wire/index.ts";
 import {
   absolute,
   deltaFrame,
@@ -7,6 +8,7 @@ import {
   foldable,
   kept,
   keyOf,
+  modelOf,
   NOW_MS,
   POLICY,
   queued,
@@ -82,37 +84,48 @@ describe("fold", () => {
   it("a vector keeps the space it came in, and each space has its own part of the sums", () => {
     const bench = new FoldBench();
     const other = keyOf("tv-2");
-    bench.send(TV, { seq: 1, space: 9, upserts: [absolute("a", 1)] });
+    bench.send(TV, { seq: 1, model: 9, upserts: [absolute("a", 1)] });
     bench.send(other, { seq: 1, upserts: [absolute("a", 2)] });
     expect([...(row(bench, "a")?.parts.keys() ?? [])].sort()).toEqual([0, 9]);
     // A frame of another space that keeps the vector does not move it.
-    bench.send(TV, { seq: 2, space: 4, upserts: [kept("a", 1)] });
+    bench.send(TV, { seq: 2, model: 4, upserts: [kept("a", 1), absolute("b", 1)] });
     expect(bench.device(TV).registers.get("a")).toMatchObject({ kind: "live", space: 9, seq: 2 });
-    bench.send(TV, { seq: 3, upserts: [absolute("a", 3)] });
+    expect(bench.device(TV).registers.get("b")).toMatchObject({ kind: "live", space: 4, seq: 2 });
+    bench.send(TV, { seq: 3, upserts: [absolute("a", 3)], removals: ["b"] });
     expect([...(row(bench, "a")?.parts.entries() ?? [])]).toMatchObject([[0, { devices: 2 }]]);
     expect(bench.sums.rowsBySpace).toEqual(new Map([["acme", new Map([[0, 1]])]]));
   });
 
+  it("what is in the register is the pattern, turned into the model's space", () => {
+    const bench = new FoldBench();
+    bench.send(TV, { seq: 1, model: 9, upserts: [absolute("a", 1)] });
+    const { vector } = bench.device(TV).registers.get("a") as LiveRegister;
+    const [turnedBack] = fromSpace(modelOf(9), [vector]);
+    const apart = vectorOf(1).map((value, at) => value - Math.round(turnedBack?.[at] ?? 0));
+    // A hundredth of the norm: what the quality asked for leaves.
+    expect(Math.hypot(...apart)).toBeLessThan(0.02 * 16_384);
+  });
+
   it("P6: a difference in another space than its register is refused, and costs only its delta", () => {
     const bench = new FoldBench();
-    bench.send(TV, { seq: 1, space: 1, upserts: [absolute("a", 1)] });
+    bench.send(TV, { seq: 1, model: 1, upserts: [absolute("a", 1)] });
     const before = bench.device(TV).registers.get("a") as LiveRegister;
-    const embedding = {
-      mode: "difference" as const,
-      target: vectorOf(2),
-      reference: before.vector,
-      referenceSeq: 1,
+    const differenceIn = (space: number): Upsert => {
+      const { vector: reference } = before;
+      const difference = { mode: "difference", target: vectorOf(2), referenceSeq: 1 } as const;
+      // What a device believes of the register's space that has mixed up its models.
+      return absolute("a", 1, { embedding: { ...difference, reference, referenceSpace: space } });
     };
-    const upserts = [absolute("a", 1, { embedding })];
-    for (const [seq, space] of [
-      [2, 0],
-      [3, 2],
-    ] as const) {
-      const { outcomes } = bench.send(TV, { seq, space, upserts });
+    for (const spec of [
+      { seq: 2, upserts: [differenceIn(0)] },
+      { seq: 3, model: 2, upserts: [differenceIn(2)] },
+    ]) {
+      const { outcomes } = bench.send(TV, spec);
       expect(outcomes).toEqual([{ kind: "dead-lettered", reason: "reference.space" }]);
     }
     expect(bench.device(TV).registers.get("a")).toBe(before);
-    expect(bench.send(TV, { seq: 4, space: 1, upserts }).outcomes).toEqual([{ kind: "applied" }]);
+    const honest = { seq: 4, model: 1, upserts: [differenceIn(1)] };
+    expect(bench.send(TV, honest).outcomes).toEqual([{ kind: "applied" }]);
   });
 
   it("two deltas of one device in one batch meet in the draft, in either order", () => {

@@ -1,30 +1,56 @@
-/**
- * Frames, entries and folds as the aggregator's tests need them: real wire bytes, eight dimensions.
- *
- * The fold does not care how vectors were coded, only which space they are in. So frames here are
- * codec 0, and one that stands for a space other than 0 says so in its trace.
- */
+/** Frames, entries and folds as the aggregator's tests need them: real wire bytes, eight dimensions. */
 
 import { fold } from "../../src/aggregate/fold.ts";
 import { DEFAULT_FOLD_POLICY, type FoldPolicy } from "../../src/aggregate/fold-policy.ts";
-import { type ReadFrame, readFrame } from "../../src/aggregate/fold-read.ts";
+import { readFrame } from "../../src/aggregate/fold-read.ts";
 import type { DeviceState, FoldEntry, Folded } from "../../src/aggregate/fold-state.ts";
 import { applyChanges, noSums, type ShardSums } from "../../src/aggregate/merge.ts";
 import { type DeviceKey, deviceName, seededRandom } from "../../src/core/index.ts";
 import type { QueueEntry } from "../../src/queue/index.ts";
+import { releaserLease, type Store } from "../../src/store/index.ts";
 import {
+  type CodecModel,
+  type CodecModels,
   codec0,
+  type DeltaContent,
+  type DeltaPlace,
+  type EncodedDelta,
   encodeDelta,
+  encodeDelta1,
+  encodeModel,
   type GridVector,
   loadZstd,
   toGrid,
   type Upsert,
 } from "../../src/wire/index.ts";
+import { heldModel, learntModel } from "../wire/codec1/models.ts";
 
 export const DIM = 8;
 export const NOW_MS = 1_800_000_000_000;
 export const zstd = await loadZstd();
 export const POLICY: FoldPolicy = { ...DEFAULT_FOLD_POLICY, dimOf: () => DIM };
+
+/** Codec models for the tests: every version exists. */
+const MODELS: CodecModels = { get: (version) => modelOf(version) };
+const models = new Map<number, CodecModel>();
+
+export function modelOf(version: number): CodecModel {
+  const model = models.get(version) ?? heldModel(DIM, version);
+  models.set(version, model);
+  return model;
+}
+
+/** Puts models 1 and 2 into an empty store, as whoever learns them would. */
+export async function stockModels(store: Store, tenant = "acme"): Promise<void> {
+  const lease = releaserLease(tenant);
+  const token = await store.acquireLease(lease, "stock", 60_000);
+  if (token === null) throw new Error("another has the releaser's lease");
+  for (const version of [1, 2]) {
+    const bytes = encodeModel(learntModel(DIM, version));
+    await store.putModel(tenant, token, { version, bytes, samples: 1_000, learntAtMs: NOW_MS });
+  }
+  await store.releaseLease(lease, token);
+}
 
 /** A unit vector that depends only on `seed`. */
 export function vectorOf(seed: number, dim = DIM): GridVector {
@@ -57,26 +83,29 @@ export interface DeltaSpec {
   readonly seq: number;
   readonly base?: number;
   readonly dim?: number;
-  readonly space?: number;
+  /** The version of the codec model to code with, 0 for codec 1 without one; left out: codec 0. */
+  readonly model?: number;
   readonly upserts?: readonly Upsert[];
   readonly removals?: readonly string[];
 }
 
 export function deltaFrame(spec: DeltaSpec): Uint8Array {
-  const { epoch = 1, seq, base = 0, dim = DIM, space = 0, upserts = [], removals = [] } = spec;
-  const at = { epoch, seq, base, ...traceOf(space) };
-  return encodeDelta(at, { dim, upserts, removals }, codec0, zstd).frame;
+  const { epoch = 1, seq, base = 0, dim = DIM, model, upserts = [], removals = [] } = spec;
+  const [at, content] = [
+    { epoch, seq, base },
+    { dim, upserts, removals },
+  ];
+  if (model === undefined) return encodeDelta(at, content, codec0, zstd).frame;
+  return encodedWith(model, at, content).frame;
 }
 
-/** How a frame says which space it stands for. */
-export function traceOf(space: number): { trace?: Uint8Array } {
-  return space === 0 ? {} : { trace: Uint8Array.of(space & 0xff, space >> 8) };
-}
-
-function inItsSpace(read: ReadFrame): ReadFrame {
-  if (read.kind === "refused") return read;
-  const [low = 0, high = 0] = read.delta.header.trace ?? [];
-  return { ...read, delta: { ...read.delta, space: low | (high << 8) } };
+/** With codec 1 and that model (0: none), finely. The sender plays no part in the tracking mode. */
+export function encodedWith(version: number, at: DeltaPlace, content: DeltaContent): EncodedDelta {
+  const options = { mode: "tracking", states: 8, sender: "acme/tv", bytesMax: 2_048 } as const;
+  const model = version === 0 ? null : modelOf(version);
+  const delta = encodeDelta1(at, content, { ...options, model, quality: 1e-4 }, zstd);
+  if (delta === null) throw new Error("a delta of eight dimensions fits");
+  return delta;
 }
 
 export function keyOf(device: string, tenant = "acme"): DeviceKey {
@@ -88,7 +117,8 @@ export function queued(key: DeviceKey, frame: Uint8Array, receivedAtMs = NOW_MS)
 }
 
 export function foldable(entry: QueueEntry, isFinal = false): FoldEntry {
-  return { ...entry, read: inItsSpace(readFrame(entry.frame, zstd)), final: isFinal };
+  const context = { models: MODELS, sender: deviceName(entry.key) };
+  return { ...entry, read: readFrame(entry.frame, zstd, context), final: isFinal };
 }
 
 /** A shard without a store: folds batches and keeps what they say. */

@@ -5,12 +5,15 @@ import type { DeviceKey } from "../../src/core/index.ts";
 import type { QueueEntry } from "../../src/queue/index.ts";
 import {
   codec0,
+  type DeltaContent,
+  type DeltaPlace,
+  type EncodedDelta,
   encodeDelta,
   type GridVector,
   type Upsert,
   type UpsertEmbedding,
 } from "../../src/wire/index.ts";
-import { absolute, DIM, keyOf, NOW_MS, queued, traceOf, vectorOf, zstd } from "./frames.ts";
+import { absolute, DIM, encodedWith, keyOf, NOW_MS, queued, vectorOf, zstd } from "./frames.ts";
 
 interface Held {
   readonly seq: number;
@@ -18,11 +21,16 @@ interface Held {
   readonly vector: GridVector;
 }
 
+/** How a delta is coded: with codec 0, or codec 1 with the rotation (0) or that model. */
+type Coding = "codec 0" | number;
+
+/** Devices get another model now and then, or none. */
+const CODINGS: readonly Coding[] = ["codec 0", 0, 1, 1, 1, 2];
+
 interface Step {
   /** A new incarnation begins with this delta. */
   readonly wiped: boolean;
-  /** The space its vectors are in; devices change it when they get another model. */
-  readonly space: number;
+  readonly coding: Coding;
   readonly items: readonly {
     readonly pattern: number;
     readonly act: "absolute" | "difference" | "kept" | "remove";
@@ -32,33 +40,28 @@ interface Step {
   readonly daysLater: number;
 }
 
-const stepIn = (spaces: readonly number[]): fc.Arbitrary<Step> =>
-  fc.record({
-    wiped: fc.integer({ min: 0, max: 9 }).map((roll) => roll === 0),
-    space: fc.constantFrom(...spaces),
-    items: fc.uniqueArray(
-      fc.record({
-        pattern: fc.integer({ min: 0, max: 4 }),
-        act: fc.constantFrom("absolute", "difference", "difference", "kept", "remove"),
-        seed: fc.integer({ min: 1, max: 10_000 }),
-        weight: fc.integer({ min: 1, max: 1_023 }),
-      }),
-      { minLength: 1, maxLength: 4, selector: (item) => item.pattern },
-    ),
-    daysLater: fc.constantFrom(0, 0, 0, 1, 3),
-  });
+const step: fc.Arbitrary<Step> = fc.record({
+  wiped: fc.integer({ min: 0, max: 9 }).map((roll) => roll === 0),
+  coding: fc.constantFrom(...CODINGS),
+  items: fc.uniqueArray(
+    fc.record({
+      pattern: fc.integer({ min: 0, max: 4 }),
+      act: fc.constantFrom("absolute", "difference", "difference", "kept", "remove"),
+      seed: fc.integer({ min: 1, max: 10_000 }),
+      weight: fc.integer({ min: 1, max: 1_023 }),
+    }),
+    { minLength: 1, maxLength: 4, selector: (item) => item.pattern },
+  ),
+  daysLater: fc.constantFrom(0, 0, 0, 1, 3),
+});
 
 /**
- * Every delta of up to `devicesMax` devices, in the order each device sent its own. `spaces`: those
- * the devices speak in; only `foldable` understands any but 0.
+ * Every delta of up to `devicesMax`  devices, in the order each device sent its own. The models
+ * they need: `stockModels`.
  */
-export function histories(
-  devicesMax: number,
-  stepsMax: number,
-  spaces: readonly number[] = [0, 0, 1, 1, 1, 0xffff],
-): fc.Arbitrary<QueueEntry[]> {
+export function histories(devicesMax: number, stepsMax: number): fc.Arbitrary<QueueEntry[]> {
   return fc
-    .array(fc.array(stepIn(spaces), { minLength: 1, maxLength: stepsMax }), {
+    .array(fc.array(step, { minLength: 1, maxLength: stepsMax }), {
       minLength: 1,
       maxLength: devicesMax,
     })
@@ -69,7 +72,7 @@ function playDevice(key: DeviceKey, steps: readonly Step[]): QueueEntry[] {
   const held = new Map<string, Held>();
   const entries: QueueEntry[] = [];
   let [epoch, seq, atMs] = [1, 0, NOW_MS - 20 * 86_400_000];
-  for (const { wiped, space, items, daysLater } of steps) {
+  for (const { wiped, coding, items, daysLater } of steps) {
     if (wiped && seq > 0 && epoch < EPOCHS_MAX) {
       epoch += 1;
       seq = 0;
@@ -83,18 +86,18 @@ function playDevice(key: DeviceKey, steps: readonly Step[]): QueueEntry[] {
       const id = `p${pattern}`;
       if (act === "remove") removals.push(id);
       else {
-        const embedding = embed(act, seed, space, held.get(id));
+        const embedding = embed(act, seed, coding, held.get(id));
         upserts.push(absolute(id, seed, { weight, embedding }));
       }
     }
     const content = { dim: DIM, upserts, removals };
-    const delta = encodeDelta({ epoch, seq, base: 0, ...traceOf(space) }, content, codec0, zstd);
+    const delta = encode({ epoch, seq, base: 0 }, content, coding);
     entries.push(queued(key, delta.frame, atMs));
     for (const id of removals) held.delete(id);
     for (const { id, embedding } of upserts) {
       const kept = embedding.mode === "kept" ? held.get(id) : undefined;
       const vector = kept?.vector ?? delta.reconstructions.get(id);
-      if (vector !== undefined) held.set(id, { seq, space: kept?.space ?? space, vector });
+      if (vector !== undefined) held.set(id, { seq, space: kept?.space ?? delta.space, vector });
     }
   }
   return entries;
@@ -103,13 +106,18 @@ function playDevice(key: DeviceKey, steps: readonly Step[]): QueueEntry[] {
 function embed(
   act: "absolute" | "difference" | "kept",
   seed: number,
-  space: number,
+  coding: Coding,
   held: Held | undefined,
 ): UpsertEmbedding {
   if (held !== undefined && act === "kept") return { mode: "kept", referenceSeq: held.seq };
-  if (act === "absolute" || held?.space !== space) {
-    return { mode: "absolute", target: vectorOf(seed) };
-  }
-  const { seq: referenceSeq, vector: reference } = held;
-  return { mode: "difference", target: vectorOf(seed), reference, referenceSeq };
+  const target = vectorOf(seed);
+  const unusable = coding === "codec 0" && held?.space !== 0;
+  if (held === undefined || act === "absolute" || unusable) return { mode: "absolute", target };
+  const { seq: referenceSeq, space: referenceSpace, vector: reference } = held;
+  return { mode: "difference", target, reference, referenceSpace, referenceSeq };
+}
+
+function encode(at: DeltaPlace, content: DeltaContent, coding: Coding): EncodedDelta {
+  if (coding === "codec 0") return encodeDelta(at, content, codec0, zstd);
+  return encodedWith(coding, at, content);
 }

@@ -1,6 +1,7 @@
 /** Shard writers on a store and a clock, as the tests of the shell need them. */
 import { writerMetrics } from "../../src/aggregate/aggregate-metrics.ts";
 import type { FoldPolicy } from "../../src/aggregate/fold-policy.ts";
+import { ModelShelf } from "../../src/aggregate/model-shelf.ts";
 import { ShardWriter } from "../../src/aggregate/shard-writer.ts";
 import {
   DEFAULT_WRITER_SETTINGS,
@@ -31,6 +32,7 @@ export function writerContext(
   return {
     store,
     zstd,
+    models: new ModelShelf({ store, clock, log: silentLogger }),
     policy: { ...POLICY, ...policy },
     settings: {
       ...DEFAULT_WRITER_SETTINGS,

@@ -76,5 +76,7 @@ describe("grid", () => {
     expect(normWithin(Int16Array.from([Math.floor(1.05 * GRID), 0]))).toBe(true);
     expect(normWithin(Int16Array.from([Math.ceil(1.05 * GRID) + 1, 0]))).toBe(false);
     expect(normWithin(new Int16Array(4096).fill(-32768))).toBe(false);
+    expect(normWithin(Int16Array.from([1.5 * GRID, 0]), "unbiased")).toBe(true);
+    expect(normWithin(Int16Array.from([1.5 * GRID, 200]), "unbiased")).toBe(false);
   });
 });

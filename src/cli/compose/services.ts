@@ -11,8 +11,8 @@ import {
   type ListenersOptions,
   type TlsFiles,
 } from "../../../gateway/index.ts";
-import { Aggregator, Releaser } from "../../aggregate/index.ts";
-import { assert, type Health, systemClock } from "../../core/index.ts";
+import { Aggregator, ModelKeeper, Releaser } from "../../aggregate/index.ts";
+import { assert, type Health, type Service, systemClock } from "../../core/index.ts";
 import type { Logger, Metrics } from "../../observe/index.ts";
 import type { Zstd } from "../../wire/index.ts";
 import type { Config } from "../config.ts";
@@ -55,7 +55,7 @@ export async function createGateway(parts: Parts): Promise<Gateway> {
   });
 }
 
-export function createAggregator({ config, backend, zstd, log, metrics }: Parts): Aggregator {
+function createAggregator({ config, backend, zstd, log, metrics }: Parts): Aggregator {
   const { bucketMs, bucketsKept } = config.releaser;
   const { http: _, ...settings } = config.aggregator;
   return new Aggregator({
@@ -79,7 +79,7 @@ export function createAggregatorHttp(
 }
 
 /** Without `tenants`, it releases for every tenant of the configuration. */
-export function createReleaser(parts: Parts, tenants?: readonly string[]): Releaser {
+function createReleaser(parts: Parts, tenants?: readonly string[]): Releaser {
   const { config, backend, zstd, log, metrics } = parts;
   const { cadenceMs, topK, minDevices, decayPerBucket, shrinkage } = config.releaser;
   const { bucketMs, bucketsKept } = config.releaser;
@@ -96,6 +96,45 @@ export function createReleaser(parts: Parts, tenants?: readonly string[]): Relea
     log: log.child({ room: "releaser" }),
     metrics,
   });
+}
+
+/** What learns codec models from all that `aggregator` has in memory. */
+function createModelKeeper(
+  { config, backend, log, metrics }: Parts,
+  aggregator: Aggregator,
+  releaser: Releaser,
+  tenants?: readonly string[],
+): ModelKeeper {
+  const { minSamples, minAgeMs } = config.codec;
+  const { minDevices, cadenceMs } = config.releaser;
+  return new ModelKeeper({
+    store: backend.store,
+    registers: aggregator,
+    leases: releaser,
+    tenants: tenants ?? Object.keys(config.tenants),
+    dimOf: dimOf(config),
+    policy: { minSamples, minDevices, minAgeMs },
+    settings: { cadenceMs },
+    log: log.child({ room: "codec" }),
+    metrics,
+  });
+}
+
+export interface Workers {
+  readonly aggregator: Aggregator;
+  readonly releaser: Releaser;
+  /** Everything that runs, in the order to start it. */
+  readonly services: readonly Service[];
+}
+
+/** All that works on the server's state; of every configured tenant, or of `tenants`. */
+export function createWorkers(parts: Parts, tenants?: readonly string[]): Workers {
+  const aggregator = createAggregator(parts);
+  const releaser = createReleaser(parts, tenants);
+  const learners = parts.config.codec.learn
+    ? [createModelKeeper(parts, aggregator, releaser, tenants)]
+    : [];
+  return { aggregator, releaser, services: [aggregator, releaser, ...learners] };
 }
 
 function dimsOf(config: Config): Record<string, number> {

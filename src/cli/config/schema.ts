@@ -60,6 +60,23 @@ const releaser = z.strictObject({
   shrinkage: ratio(5, { min: 0, max: 1e6 }, "Pseudo-devices that pull a pattern to the mean."),
 });
 
+const codec = z.strictObject({
+  learn: flag(
+    true,
+    "Learn from the patterns of a tenant how to code them in fewer bytes, and tell its devices.",
+  ),
+  minSamples: count(
+    1_000,
+    { min: 100, max: 1e6 },
+    "Patterns in memory, at most 16 of one device and at least two per dimension, before a codec model is learnt.",
+  ),
+  minAgeMs: count(
+    86_400_000,
+    { min: 0, max: 31_536_000_000 },
+    "Age at which a codec model may be replaced by a better one, milliseconds.",
+  ),
+});
+
 const tenant = z.strictObject({
   dim: count(
     limits.DIMENSION_DEFAULT,
@@ -98,6 +115,7 @@ export const configSchema = z.strictObject({
   gateway: gatewaySchema.prefault({}),
   aggregator: aggregator.prefault({}),
   releaser: releaser.prefault({}),
+  codec: codec.prefault({}),
   log: z
     .strictObject({
       level: z

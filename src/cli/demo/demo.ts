@@ -13,7 +13,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Aggregator, type Releaser, verifyShards } from "../../aggregate/index.ts";
+import { verifyShards } from "../../aggregate/index.ts";
 import {
   assert,
   type Clock,
@@ -32,7 +32,7 @@ import type { DeltaProducer } from "../../queue/index.ts";
 import type { ShardStats } from "../../store/index.ts";
 import { loadZstd } from "../../wire/index.ts";
 import { type OpenBackend, openBackend } from "../compose/backend.ts";
-import { createAggregator, createReleaser } from "../compose/services.ts";
+import { createWorkers, type Workers } from "../compose/services.ts";
 import type { Config } from "../config.ts";
 import { freePorts } from "./free-ports.ts";
 import { GatewayProcess } from "./gateway-process.ts";
@@ -122,8 +122,7 @@ interface Stage extends DemoOptions {
 }
 
 interface DemoParts {
-  readonly aggregator: Aggregator;
-  readonly releaser: Releaser;
+  readonly workers: Workers;
   readonly gateway: GatewayProcess;
   readonly fleet: Fleet;
   /** Only asked for the queue's depth. */
@@ -154,8 +153,7 @@ async function partsOf(stage: Stage): Promise<DemoParts> {
     log,
   });
   return {
-    aggregator: createAggregator(shared),
-    releaser: createReleaser(shared, [tenant]),
+    workers: createWorkers(shared, [tenant]),
     gateway: new GatewayProcess({
       env: gatewayEnvironment(stage),
       database: backend.database,
@@ -197,13 +195,13 @@ class Demo {
   constructor(stage: Stage, parts: DemoParts) {
     this.#stage = stage;
     this.#parts = parts;
-    const { aggregator, releaser, gateway, fleet } = parts;
+    const { workers, gateway, fleet } = parts;
     const gatewayService: Service = {
       name: "gateway process",
       start: () => gateway.start(),
       stop: () => gateway.stop(),
     };
-    this.#services = [aggregator, releaser, gatewayService, fleet];
+    this.#services = [...workers.services, gatewayService, fleet];
   }
 
   async run(): Promise<DemoResult> {
@@ -248,7 +246,7 @@ class Demo {
 
   /** Until nothing is under way any more and everyone holds the last release, or time is up. */
   async #settle(): Promise<void> {
-    const { fleet, releaser } = this.#parts;
+    const { fleet, workers } = this.#parts;
     this.#phase = "outboxes and queue run empty";
     await this.#until(async () => {
       await this.#look();
@@ -257,7 +255,7 @@ class Demo {
       );
     });
     this.#phase = "last release reaches every TV";
-    await releaser.releaseNow(this.#stage.tenant);
+    await workers.releaser.releaseNow(this.#stage.tenant);
     await this.#until(async () => {
       await this.#look();
       return this.#version > 0 && fleet.holding(this.#version) === fleet.devices.length;

@@ -50,12 +50,13 @@ const HEAD_BYTES = 5;
 const LEVEL_MAX = 127;
 const LEVEL_NONE = -128;
 
-export const MODEL_BYTES_MAX = bytesOf(MODEL_DIMENSION_MAX);
+export const MODEL_BYTES_MAX = modelBytes(MODEL_DIMENSION_MAX);
 
 assert(MODEL_DIMENSION_MAX <= limits.DIMENSION_MAX, "a model is of patterns that may exist");
 assert(limits.DIMENSION_DEFAULT <= MODEL_DIMENSION_MAX, "the usual dimension has models");
 
-function bytesOf(dim: number): number {
+/** How many bytes {@link encodeModel} makes of a model. */
+export function modelBytes(dim: number): number {
   return HEAD_BYTES + 4 * dim + dim * dim;
 }
 
@@ -70,7 +71,7 @@ export function encodeModel(model: CodecModel): Uint8Array {
   assert(mean.length === dim && spectrum.length === dim, "mean and spectrum have the dimension");
   assert(basis.length === dim * dim, "the basis is square");
   demand(spectrum.every(isSpectrum), "spectrum", `must be 0 to ${SPECTRUM_MAX}`);
-  const bytes = new Uint8Array(bytesOf(dim));
+  const bytes = new Uint8Array(modelBytes(dim));
   const view = new DataView(bytes.buffer);
   view.setUint8(0, FORMAT);
   view.setUint16(1, version, true);
@@ -157,8 +158,8 @@ function readHead(view: DataView): { version: number; dim: number } {
   if (!isVersion(version)) refuse("version", "must not be 0");
   const dim = view.getUint16(3, true);
   if (!isDimension(dim)) refuse("dim", `must be ${dimensions()}: got ${dim}`);
-  if (length !== bytesOf(dim)) {
-    refuse("length", `must be ${bytesOf(dim)} bytes for dimension ${dim}: got ${length}`);
+  if (length !== modelBytes(dim)) {
+    refuse("length", `must be ${modelBytes(dim)} bytes for dimension ${dim}: got ${length}`);
   }
   return { version, dim };
 }

@@ -147,14 +147,21 @@ describe("layers", () => {
   const model = heldModel(64, 2);
   const draw = () => toGrid(Array.from({ length: 64 }, () => 0.125 * gaussian(random)));
 
+  /** What the model expects. */
+  const drawExpected = () =>
+    Int16Array.from({ length: 64 }, (_, at) => {
+      const sigma = 2 ** ((model.spectrum[at] as number) / 32);
+      return Math.round((model.mean[at] as number) + sigma * gaussian(random));
+    });
+
   it.each([
-    ["a model", model],
-    ["no model", null],
+    ["a model", model, drawExpected],
+    ["no model", null, draw],
   ])(
     "with %s the full vectors are nearer than the coarse ones, to within the steps",
-    (_, given) => {
+    (_, given, own) => {
       const steps = { coarse: 224, fine: 160, level: given === null ? 350 : 0 };
-      const release = randomRelease(random, 30, 64, draw);
+      const release = randomRelease(random, 30, 64, own);
       const laid = quantiseRelease1(release, given, steps);
       const said = vectorsOf(laid, given);
       const wanted = [...release.patterns].sort((a, b) => (a.id < b.id ? -1 : 1));
