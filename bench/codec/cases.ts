@@ -4,9 +4,17 @@
  * @module
  */
 import { seededRandom } from "../../src/core/index.ts";
-import type { Limit } from "./bound.ts";
-import { gapDb } from "./bound.ts";
-import { BUDGET, type Case, COUNT, type Coder, type Coding, isPull, type Job } from "./coder.ts";
+import { gapDb, type Limit } from "./bound.ts";
+import {
+  BUDGET,
+  type Case,
+  COUNT,
+  type Coder,
+  type Coding,
+  fitting,
+  isPull,
+  type Job,
+} from "./coder.ts";
 import { normaliseRows } from "./gaussian.ts";
 import { pullItems, pushItems } from "./items.ts";
 import { addFidelity, type Fidelity, fidelityOf, recallAt10 } from "./metrics.ts";
@@ -41,7 +49,10 @@ export type Task = Omit<Job, "on">;
 
 /** All rows of one coder on one set. */
 export function casesOf<C extends Coding>(coder: Coder<C>, bench: Bench): Row[] {
-  return [...pushRows(coder, bench), ...pullRows(coder, bench)];
+  return [
+    ...(fitting(() => pushRows(coder, bench)) ?? []),
+    ...(fitting(() => pullRows(coder, bench)) ?? []),
+  ];
 }
 
 function pushRows<C extends Coding>(coder: Coder<C>, bench: Bench): Row[] {
@@ -136,6 +147,7 @@ function rowOf<C extends Coding>(
     gapDb: gapOf(name, outcomes, fidelity, bench),
     nmseOfMean: null,
     encodeUs: medianUs(() => coder.encode(first.job), bench.timing),
+    ...(name === "push" ? coder.costs?.(first.job) : {}),
     decodeUs: medianUs(() => coder.decode(first.job, first.coding), bench.timing),
   };
 }

@@ -61,6 +61,26 @@ export interface Coding {
   readonly decoded: Float32Array;
 }
 
+export interface Costs {
+  /** Encoding it ÷ what zstd level 19 takes on its vectors as float32. */
+  readonly encodeVsZstd19: number;
+  /** The aggregator's decode-and-add of it ÷ that of int8 + CBOR + zstd. */
+  readonly decodeVsInt8: number;
+}
+
+/** So many vectors of this dimension have no coding in so few bytes. */
+export class DoesNotFit extends Error {}
+
+/** What `act` gives; null when it met {@link DoesNotFit}, which is no result and no reason to give up. */
+export function fitting<Result>(act: () => Result): Result | null {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof DoesNotFit) return null;
+    throw error;
+  }
+}
+
 export interface Coder<C extends Coding = Coding> {
   readonly method: string;
   /** Trellis states; null for a method without a trellis. */
@@ -72,6 +92,8 @@ export interface Coder<C extends Coding = Coding> {
   encode(job: Job<C>): C;
   /** The receiver's work on the frame: from bytes to vectors. */
   decode(job: Job<C>, coding: C): void;
+  /** What a push costs beside what it replaces. */
+  costs?(job: Job<C>): Costs;
 }
 
 /** Whether a case is a release on its way down. */

@@ -6,20 +6,16 @@
  */
 
 import { trainCodec } from "../../src/aggregate/codec-training.ts";
+import { isBetter, SAMPLES_MAX } from "../../src/aggregate/model-policy.ts";
 import { MODEL_DIMENSION_MAX } from "../../src/wire/codec1/model.ts";
 import { type CodecModel, type GridVector, toGrid } from "../../src/wire/index.ts";
-
-/** What the aggregator learns a model from, at most. */
-export const SAMPLES_MAX = 4096;
-/** Decibels below which a model is not worth its bytes: white vectors have nothing to learn. */
-const GAIN_DB_MIN = 0.5;
 
 export interface Knowledge {
   /** Of the train split, in the pattern domain. */
   readonly mean: Float64Array;
   /** As every peer computes with it; null above 1,024 dimensions, where there are no models. */
   readonly model: CodecModel | null;
-  /** Whether it codes better than the rotation does without any. */
+  /** Whether the aggregator would publish it: of white vectors there is nothing to learn. */
   readonly worthIt: boolean;
 }
 
@@ -29,7 +25,7 @@ export function learnFrom(train: Float32Array, dim: number): Knowledge {
   const rows = Math.min(SAMPLES_MAX, train.length / dim);
   const samples = gridRows(train.subarray(0, rows * dim), dim);
   const { model, gainDb } = trainCodec(samples, 1, dim, null);
-  return { mean, model, worthIt: gainDb >= GAIN_DB_MIN };
+  return { mean, model, worthIt: isBetter(gainDb, null) };
 }
 
 /** Rows of `dim` floats, each on the grid. */

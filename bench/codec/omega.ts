@@ -1,108 +1,69 @@
 /**
- * Ours, as coders of complete frames. (Pushes: provisional, on the coefficient coder alone.)
+ * Ours, as coders of complete frames: pushes with 8 and 64 states, tracking and unbiased, and the
+ * pulls, whose trellis has 64 states because a server codes a release once for everybody.
  * @module
  */
-import {
-  type BlockPlan,
-  dequantise,
-  encodeIndices,
-  quantiseBlock,
-} from "../../src/wire/codec1/block.ts";
-import { fromSpace, toSpace } from "../../src/wire/codec1/klt.ts";
-import { type CodecModel, GRID, type GridVector } from "../../src/wire/index.ts";
-import { type Coder, type Coding, isPull, type Job } from "./coder.ts";
-import type { Envelope } from "./envelope.ts";
-import { gridRows, type Knowledge } from "./knowledge.ts";
+import type { Zstd } from "../../src/wire/index.ts";
+import { type Case, type Coder, isPull, type Mode } from "./coder.ts";
+import { costsOf } from "./cost.ts";
+import type { Knowledge } from "./knowledge.ts";
 import { decodePull, encodePull, type PullCoding } from "./omega-pull.ts";
+import { encodePush, type PushCoding, type PushSetting, receive } from "./omega-push.ts";
+import type { Compress } from "./zstd19.ts";
 
-interface PushCoding extends Coding {
-  readonly kind: "push";
-  readonly registers: readonly GridVector[];
-}
 type OmegaCoding = PushCoding | PullCoding;
 
-export function omegaCoders(
-  { model }: Knowledge,
-  envelope: Envelope,
-): { readonly all: readonly Coder[]; readonly curve: Coder } {
-  if (model === null) throw new Error("provisional");
-  const all = ([8, 64] as const).map((states) => omegaCoder(model, states, envelope));
-  return { all, curve: omegaCoder(model, 64, envelope) };
+export interface OmegaContext {
+  readonly dim: number;
+  readonly knowledge: Knowledge;
+  readonly zstd: Zstd;
+  readonly compress: Compress;
 }
 
-function omegaCoder(model: CodecModel, states: 8 | 64, envelope: Envelope): Coder<OmegaCoding> {
-  const { dim } = model;
+export interface OmegaCoders {
+  readonly all: readonly Coder[];
+  /** The one whose curve is drawn. */
+  readonly best: Coder;
+}
+
+const VARIANTS: readonly Pick<PushSetting, "states" | "mode">[] = [
+  { states: 8, mode: "tracking" },
+  { states: 64, mode: "tracking" },
+  { states: 8, mode: "unbiased" },
+  { states: 64, mode: "unbiased" },
+];
+
+export function omegaCoders({ dim, knowledge, zstd, compress }: OmegaContext): OmegaCoders {
+  const model = knowledge.worthIt ? knowledge.model : null;
+  const all = VARIANTS.map((variant) => coderOf({ ...variant, dim, model, zstd }, compress));
+  return { all, best: coderOf({ states: 64, mode: "tracking", dim, model, zstd }, compress) };
+}
+
+/** Releases and closed loops track; a device that is one of many may be asked to be unbiased. */
+function coversOf(mode: Mode, states: 8 | 64): (name: Case) => boolean {
+  return (name) => name === "push" || (mode === "tracking" && (states === 64 || !isPull(name)));
+}
+
+function coderOf(setting: PushSetting, compress: Compress): Coder<OmegaCoding> {
+  const { dim, model, mode, states } = setting;
   return {
     method: "omega",
     states,
-    mode: "tracking",
-    seeded: false,
-    covers: (name) => states === 64 || !isPull(name),
+    mode,
+    seeded: mode === "unbiased",
+    covers: coversOf(mode, states),
     encode: (job) =>
-      isPull(job.case) ? encodePull(job, dim, model) : encodePush(job, model, states, envelope),
+      isPull(job.case)
+        ? encodePull(job, dim, model)
+        : encodePush(job, job.on?.kind === "push" ? job.on : null, setting),
     decode(job, coding) {
-      if (coding.kind === "pull")
-        decodePull(coding.frames.slice(0, job.case === "pull" ? 1 : 2), dim, model);
+      if (coding.kind === "pull") decodePull(coding.read, dim, model);
+      else receive(coding.frame, job, registersOf(job.on), setting);
     },
+    costs: (job) => costsOf(job, setting, compress),
   };
 }
 
-function encodePush(
-  job: Job<OmegaCoding>,
-  model: CodecModel,
-  states: 8 | 64,
-  envelope: Envelope,
-): PushCoding {
-  const { dim } = model;
-  const on = job.on?.kind === "push" ? job.on : null;
-  const count = job.vectors.length / dim;
-  const space = toSpace(model, gridRows(job.vectors, dim));
-  const below = (i: number, j: number): number =>
-    (on === null ? model.mean[j] : on.registers[i]?.[j]) as number;
-  const coefficients = new Float64Array(count * dim);
-  for (let i = 0; i < count; i += 1) {
-    for (let j = 0; j < dim; j += 1) {
-      coefficients[i * dim + j] = (space[i]?.[j] as number) - below(i, j);
-    }
-  }
-  const kinds = new Array(count).fill(on === null ? "absolute" : "difference");
-  const at = (step: number) => {
-    const plan: BlockPlan = { dim, states, step, spectrum: model.spectrum, kinds, gain: false };
-    const indices = quantiseBlock(coefficients, plan);
-    const bytes = encodeIndices(indices, plan);
-    const coded = new Uint8Array(5 + bytes.length);
-    coded.set(bytes, 5);
-    const frame = envelope.wrap(job, dim, coded);
-    return { plan, indices, coded, frame };
-  };
-  let low = 0;
-  let high = 500;
-  let best = at(high);
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    const tried = at(middle);
-    if (tried.frame.length <= job.budget) {
-      high = middle;
-      best = tried;
-    } else low = middle;
-  }
-  const values = dequantise(best.indices, best.plan);
-  const registers = Array.from({ length: count }, (_, i) =>
-    Int16Array.from({ length: dim }, (_, j) =>
-      Math.round((values[i * dim + j] as number) + below(i, j)),
-    ),
-  );
-  return {
-    kind: "push",
-    registers,
-    frameBytes: best.frame.length,
-    codedBytes: best.coded.length,
-    get decoded() {
-      const decoded = new Float32Array(count * dim);
-      for (const [i, vector] of fromSpace(model, registers).entries()) {
-        for (let j = 0; j < dim; j += 1) decoded[i * dim + j] = (vector[j] as number) / GRID;
-      }
-      return decoded;
-    },
-  };
+function registersOf(coding: OmegaCoding | null): PushCoding["registers"] | null {
+  return coding?.kind === "push" ? coding.registers : null;
 }

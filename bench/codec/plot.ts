@@ -32,6 +32,8 @@ const ERROR = { low: 2e-5, high: 0.6 } as const;
 const COSINE_TICKS = [0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999] as const;
 const LABEL_HEIGHT = 12;
 const LETTER_WIDTH = 5.8;
+/** Keeps a label readable where a line runs beneath it. */
+const HALO = 'stroke="#ffffff" stroke-width="3"';
 const COLOUR = {
   ours: "#c2410c",
   limit: "#111827",
@@ -54,7 +56,7 @@ export function plotSvg(panels: readonly PlotPanel[], foot: readonly string[]): 
     text(PANEL.left, rows * PANEL.height + 16 + 16 * at, line, COLOUR.text),
   );
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="11">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="11" paint-order="stroke" stroke-linejoin="round">`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     ...groups,
     ...notes,
@@ -160,7 +162,7 @@ function drawPoints(points: readonly PlotPoint[], scale: Scale): string[] {
     const y = scale.y(cosine);
     const key = `${Math.round(x / 4)} ${Math.round(y / 4)} ${ours}`;
     const spot = spots.get(key) ?? { x, y, ours, names: [] };
-    spot.names.push(name);
+    if (!spot.names.includes(name)) spot.names.push(name);
     spots.set(key, spot);
   }
   const placed: Box[] = [];
@@ -192,7 +194,7 @@ function drawSpot({ x, y, ours, names }: Spot, placed: Box[]): string[] {
   const colour = ours ? COLOUR.ours : COLOUR.other;
   return [
     `<circle cx="${n(x)}" cy="${n(y)}" r="${ours ? 4.5 : 3.5}" fill="${colour}"/>`,
-    text(from, at, label, colour, toLeft ? 'text-anchor="end"' : ""),
+    text(from, at, label, colour, `${toLeft ? 'text-anchor="end" ' : ""}${HALO}`),
   ];
 }
 

@@ -2,7 +2,7 @@
  * One line of the bench: one method in one case on one set.
  * @module
  */
-import type { Case, Mode } from "./coder.ts";
+import type { Case, Costs, Mode } from "./coder.ts";
 
 /** NMSE of the mean of n devices that all sent the same ten vectors; null where it was not run. */
 export interface NmseOfMean {
@@ -12,7 +12,8 @@ export interface NmseOfMean {
   readonly n1000: number | null;
 }
 
-export interface Row {
+/** A push of ours says besides what it costs. */
+export interface Row extends Partial<Costs> {
   readonly set: string;
   readonly method: string;
   readonly states: number | null;
@@ -35,10 +36,6 @@ export interface Row {
   readonly afterOnePush?: { readonly cosine: number; readonly nmse: number };
   readonly encodeUs: number;
   readonly decodeUs: number;
-  /** Encoding this push ÷ what zstd level 19 takes on its float32 bytes. */
-  readonly encodeVsZstd19?: number;
-  /** The aggregator's decode-and-add ÷ that of int8 + CBOR + zstd. */
-  readonly decodeVsInt8?: number;
 }
 
 /** Six significant digits: more would claim a precision that no figure here has. */

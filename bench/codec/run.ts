@@ -6,7 +6,7 @@ import { loadZstd } from "../../src/wire/index.ts";
 import { fixedBaselines, productQuantiser } from "./baselines.ts";
 import { limitOf } from "./bound.ts";
 import { type Bench, casesOf } from "./cases.ts";
-import type { Coder } from "./coder.ts";
+import { type Coder, fitting } from "./coder.ts";
 import { fileSet } from "./data-file.ts";
 import type { Measured } from "./drawing.ts";
 import { type Envelope, envelopeOf } from "./envelope.ts";
@@ -75,14 +75,14 @@ export async function runBench(
     const context = { dim, mean, envelope, compress };
     const { pushes, pulls, timing } = effort;
     const bench: Bench = { set, mean, limit, pushes, pulls, timing };
-    const ours = omegaCoders(knowledge, envelope);
+    const ours = omegaCoders({ dim, knowledge, zstd, compress });
     const coders = [
       ...fixedBaselines(context),
       productQuantiser(train, effort.pq, context),
       ...ours.all,
     ];
     const rows = coders.flatMap((coder) => measured(coder, bench, effort, say));
-    return { bench, rows, curve: ours.curve };
+    return { bench, rows, curve: ours.best };
   });
   return { rows: sets.flatMap(({ rows }) => rows), sets, envelope };
 }
@@ -94,9 +94,10 @@ function builtIn(name: Options["sets"][number], sizes: SetSizes): VectorSet {
 function measured(coder: Coder, bench: Bench, effort: Effort, say: (line: string) => void): Row[] {
   const startedAtMs = performance.now();
   const rows = casesOf(coder, bench);
-  const floor = nmseOfMean(coder, bench, effort.devicesMax);
+  const floor = fitting(() => nmseOfMean(coder, bench, effort.devicesMax));
   const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
   const states = coder.states === null ? "" : ` ${coder.states} states`;
-  say(`${bench.set.name}: ${coder.method}${states}, ${coder.mode}: ${seconds} s`);
+  const missing = rows.length === 0 ? ", nothing fits" : "";
+  say(`${bench.set.name}: ${coder.method}${states}, ${coder.mode}: ${seconds} s${missing}`);
   return rows.map((row) => (row.case === "push" ? { ...row, nmseOfMean: floor } : row));
 }
