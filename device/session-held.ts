@@ -6,8 +6,8 @@
  *                 the parts of a snapshot, and of the differences that came after it
  *
  * Frames are kept as they came, because coding a release anew would cost more
- * than reading it did; only when they have become many is it put into one
- * snapshot. Either way the bytes prove themselves by the content hash, so a
+ * than reading it did; only when the differences have outgrown the snapshot is
+ * it put into a new one. Either way the bytes prove themselves by the content hash, so a
  * damaged cache costs a snapshot and nothing else.
  * @module
  */
@@ -27,7 +27,6 @@ import {
   type Release1,
   TransitionReader,
   type TransitionStep,
-  type Trend,
   type Zstd,
 } from "../src/wire/index.ts";
 import { ByteReader, ByteWriter } from "./session-bytes.ts";
@@ -47,13 +46,18 @@ export type Held =
       readonly hash: Uint8Array;
       /** The model whose space its vectors are in; null is none. */
       readonly model: CodecModel | null;
-      /** Fed to a reader that holds nothing, they yield the release. */
-      readonly frames: readonly Uint8Array[];
+      readonly frames: Frames;
     };
 export type Held1 = Extract<Held, { rendition: 1 }>;
 
-/** More frames than this are put into one snapshot. */
-const FRAMES_BYTES_MAX = 48 * 1024;
+/** What a release of rendition 1 came in: fed to a reader that holds nothing, they yield it. */
+export interface Frames {
+  readonly snapshot: readonly Uint8Array[];
+  readonly differences: readonly Uint8Array[];
+}
+
+/** Differences may be as large as the snapshot they came after, and this much in any case. */
+const DIFFERENCES_BYTES_MIN = 32 * 1024;
 /** No frame begins so. */
 const FRAMES = 1;
 
@@ -62,7 +66,8 @@ export function encodeCachedRelease(held: Held, zstd: Zstd): Uint8Array {
   if (held.rendition === 0) return snapshotFrame(held, zstd);
   const out = new ByteWriter();
   out.u8(FRAMES);
-  for (const frame of held.frames) out.bytes(frame);
+  const { snapshot, differences } = held.frames;
+  for (const frame of [...snapshot, ...differences]) out.bytes(frame);
   return out.done();
 }
 
@@ -98,36 +103,50 @@ function readSnapshot(bytes: Uint8Array, zstd: Zstd): Held {
 function readFrames(bytes: Uint8Array, models: CodecModels): Held | null {
   const input = new ByteReader(bytes.subarray(1));
   const reader = new TransitionReader(null, models);
-  const frames: Uint8Array[] = [];
+  let parts: Uint8Array[] = [];
   let held: Held1 | null = null;
   while (!input.ended) {
-    const frame = input.bytes();
-    frames.push(frame);
-    const step = reader.feed(peekFrame(frame, limits.DOWN_FRAME_BYTES_MAX));
-    if (step.kind !== "release" && step.kind !== "preview") return null;
-    held = step.kind === "preview" ? null : heldRelease1(step, models, frames);
+    const bytes = input.bytes();
+    const frame = peekFrame(bytes, limits.DOWN_FRAME_BYTES_MAX);
+    const step = reader.feed(frame);
+    parts.push(bytes);
+    if (step.kind === "preview") continue;
+    if (step.kind !== "release") return null;
+    held = heldRelease1(step, models, framesAfter(held, frame.header.kind === "snapshot", parts));
+    parts = [];
   }
-  return held;
+  return parts.length === 0 ? held : null;
 }
 
-/** A release that a {@link TransitionReader} has verified with one of `models`; `frames` lead to it from nothing. */
+/** What a release came in whose last transition, from nothing or from `held`, came in `parts`. */
+export function framesAfter(
+  held: Held | null,
+  fromNothing: boolean,
+  parts: readonly Uint8Array[],
+): Frames {
+  if (fromNothing || held?.rendition !== 1) return { snapshot: parts, differences: [] };
+  const { snapshot, differences } = held.frames;
+  return { snapshot, differences: [...differences, ...parts] };
+}
+
+/** A release that a {@link TransitionReader} has verified with one of `models`. */
 export function heldRelease1(
   verified: Extract<TransitionStep, { kind: "release" }>,
   models: CodecModels,
-  frames: readonly Uint8Array[],
+  frames: Frames,
 ): Held1 {
   const { release, contentHash: hash } = verified;
   const model = release.space === 0 ? null : models.get(release.space);
   const held = { rendition: 1, release, hash, model, frames } as const;
-  const bytes = frames.reduce((sum, frame) => sum + frame.byteLength, 0);
-  return bytes <= FRAMES_BYTES_MAX ? held : { ...held, frames: snapshotFrames(held) };
+  const bytesMax = Math.max(DIFFERENCES_BYTES_MIN, bytesOf(frames.snapshot));
+  if (bytesOf(frames.differences) <= bytesMax) return held;
+  return { ...held, frames: { snapshot: snapshotFrames(held), differences: [] } };
 }
 
 function snapshotFrames({ release, model }: Held1): Uint8Array[] {
   return downFrames1(buildLadder1("", release, [], model), { base: 0, applied: null });
 }
 
-/** What is watched everywhere, best first. */
-export function trendsOf(held: Held | null): readonly Trend[] {
-  return held?.release.trends ?? [];
+function bytesOf(frames: readonly Uint8Array[]): number {
+  return frames.reduce((sum, frame) => sum + frame.byteLength, 0);
 }

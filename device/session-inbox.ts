@@ -24,7 +24,10 @@ import {
   TransitionReader,
   type Zstd,
 } from "../src/wire/index.ts";
-import { type Held, heldRelease1 } from "./session-held.ts";
+import { framesAfter, type Held, heldRelease1 } from "./session-held.ts";
+
+/** P8: of one transition; 255 parts of 5 KB are within it. */
+const PARTS_BYTES_MAX = 2 * 1024 * 1024;
 
 type ReleaseHeader = Extract<FrameHeader, { kind: "snapshot" | "release-delta" }>;
 
@@ -118,13 +121,11 @@ export class Inbox {
   #read1(bytes: Uint8Array, frame: Frame, header: ReleaseHeader): Meaning {
     const step = this.#reader.feed(frame);
     const { n: part, of: parts } = header.part ?? { n: 1, of: 1 };
-    if (step.kind === "release" || step.kind === "preview") {
-      this.#parts = [...(part === 1 ? [] : this.#parts), bytes.slice()];
-    }
+    if (step.kind === "release" || step.kind === "preview") this.#keep(part, bytes);
     switch (step.kind) {
       case "release": {
-        const builtOn = header.kind === "snapshot" ? [] : this.#frames;
-        return this.#take(heldRelease1(step, this.#models, [...builtOn, ...this.#parts]));
+        const frames = framesAfter(this.#held, header.kind === "snapshot", this.#parts);
+        return this.#take(heldRelease1(step, this.#models, frames));
       }
       case "preview": {
         const model = header.model === undefined ? null : this.#models.get(header.model);
@@ -140,8 +141,13 @@ export class Inbox {
     }
   }
 
-  get #frames(): readonly Uint8Array[] {
-    return this.#held?.rendition === 1 ? this.#held.frames : [];
+  #keep(part: number, bytes: Uint8Array): void {
+    if (part === 1) this.#parts = [];
+    this.#parts.push(bytes.slice());
+    const kept = this.#parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    if (kept <= PARTS_BYTES_MAX) return;
+    this.#reader = this.#newReader();
+    throw new ProtocolError("down.parts", `a release holds at most ${PARTS_BYTES_MAX} bytes`);
   }
 
   /**
@@ -156,6 +162,7 @@ export class Inbox {
 
   #take(held: Held): Meaning {
     this.#held = held;
+    this.#parts = [];
     if (held.rendition === 0) this.#reader = this.#newReader();
     return { kind: "release", held };
   }

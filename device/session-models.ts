@@ -16,7 +16,7 @@ export interface HeldModel {
   readonly frame: Uint8Array;
 }
 
-export const MODELS_MAX = 2;
+const MODELS_MAX = 2;
 
 export class HeldModels implements CodecModels {
   readonly #dim: number;

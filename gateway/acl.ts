@@ -16,7 +16,7 @@ import { parseCodecTopic, topicOf } from "../src/wire/index.ts";
  * Codec topics granted at once on one connection. A device asks for one or two; without a bound
  * a session could hold a filter for each of 65,535 versions (P8).
  */
-export const CODEC_TOPICS_MAX = 4;
+const CODEC_TOPICS_MAX = 4;
 
 /** The three topics of a device, and the tenant whose codec models it may read. */
 export interface DeviceTopics {

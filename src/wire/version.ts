@@ -38,6 +38,6 @@ export const VERSION_LOG: readonly VersionEntry[] = [
       "Codec models (kind 6) on topics of their own; a device names its minor before it listens; " +
       "releases in layers, cut into parts (codec 1, header keys 11 and 12).",
     oldPeersMayIgnore: true,
-    fingerprint: "3d8ae592d707ad74b260d0ed25015ac676755462a6135d7f64c71488bac95412",
+    fingerprint: "07284f3b4e203630fb8bcb5e5f43091584034dc08941f5884f432c96e98da75b",
   },
 ];

@@ -27,7 +27,9 @@ const describeBytes = (bytes: Uint8Array) =>
 describe("frame decode: golden frames", () => {
   it("frame decode: there are golden frames of every kind", () => {
     const kinds = new Set(NAMES.map((name) => story(name).expected.header.kind));
-    expect([...kinds].sort()).toEqual(["delta", "pull", "refusal", "release-delta", "snapshot"]);
+    expect([...kinds].sort()).toEqual([
+      ...["delta", "model", "pull", "refusal", "release-delta", "snapshot"],
+    ]);
   });
 
   it.each(NAMES)("frame decode: %s is good, and its header and sizes are told", async (name) => {

@@ -585,7 +585,7 @@ describe("the release on disk", () => {
         expect(readCachedRelease(bytes, models, zstd)?.hash).toEqual(world.server.contentHash);
       }
     }
-    expect(Math.max(...sizes)).toBeLessThan(50 * 1024);
+    expect(Math.max(...sizes)).toBeLessThan(34 * 1024);
     const shrunk = sizes.filter((size, index) => index > 0 && size < (sizes[index - 1] ?? 0));
     expect(shrunk.length).toBeGreaterThan(0);
   });

@@ -10,11 +10,14 @@
  * @module
  */
 import {
+  type CodecModel,
   codec0,
   contentHash,
   type DeltaContent,
   encodeDelta,
   encodeFrame,
+  encodeModel,
+  encodeModelFrame,
   encodePull,
   encodeRefusal,
   encodeReleaseDelta,
@@ -218,6 +221,20 @@ const PROBLEMS = [
   { reason: "frame.magic", title: "Not a frame", position: null },
 ];
 
+/** Rows of a Hadamard matrix of order 8, the first bent a little so that there is something to mend. */
+const MODEL: CodecModel = {
+  version: 7,
+  dim: 8,
+  mean: Int16Array.from([900, -40, 12, 0, 0, -1, 3, 0]),
+  spectrum: Int16Array.from([400, 352, 320, 288, 256, 192, 64, 0]),
+  basis: Float32Array.from({ length: 64 }, (_, at) => {
+    const [row, column] = [at >> 3, at & 7];
+    const bits = row & column;
+    const sign = ((bits >> 2) ^ (bits >> 1) ^ bits) & 1 ? -1 : 1;
+    return (sign / Math.sqrt(8)) * (row === 0 && column === 0 ? 1.0625 : 1);
+  }),
+};
+
 function packed(raw: Uint8Array, compressed: boolean, zstd: Zstd): PackedBody {
   return { compressed, bytes: compressed ? zstd.compress(raw) : raw };
 }
@@ -340,6 +357,13 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     compressed: false,
     input: { base: 1000, trace: TRACE },
     frame: () => encodePull(1000, { trace: TRACE }),
+  },
+  {
+    name: "model",
+    description: "Codec model 7 of a tenant whose patterns have 8 components.",
+    compressed: false,
+    input: { ...MODEL, basis: Array.from(MODEL.basis) },
+    frame: () => encodeModelFrame(MODEL.version, encodeModel(MODEL)),
   },
   {
     name: "pull-minor",

@@ -5,6 +5,7 @@
 import { ProtocolError } from "../../src/core/index.ts";
 import {
   decodeDelta,
+  decodeModel,
   decodeRefusal,
   decodeRelease,
   type Frame,
@@ -36,8 +37,13 @@ export function readFrame(bytes: Uint8Array, held: GoldenHeld, zstd: Zstd): unkn
     case "refusal":
       return toJson({ ...common, problems: decodeRefusal(frame, zstd) });
     case "model":
-      return toJson({ ...common, ...readModelFrame(bytes) });
+      return toJson({ ...common, model: modelOf(bytes) });
   }
+}
+
+function modelOf(bytes: Uint8Array): object {
+  const model = decodeModel(readModelFrame(bytes).model);
+  return { ...model, basis: Array.from(model.basis) };
 }
 
 function readLayers(frame: Frame, held: GoldenHeld): object {
