@@ -18,7 +18,7 @@ const entropy = await codec1("entropy.js");
 const { TRELLISES, levelOf } = await codec1("trellis.js");
 const { TrellisSearch } = await codec1("viterbi.js");
 const { seededRandom } = await import(join(ROOT, "dist/src/core/random.js"));
-const { SYMBOLS, ESCAPE, ROWS, ROW_SHIFTS, CLASSES, SHIFT_UNIT } = entropy;
+const { SYMBOLS, ESCAPE, ROWS, ROW_SHIFTS, CLASSES, SHIFT_UNIT, RATE_UNIT } = entropy;
 
 const SEED = 20261125;
 const ROUNDS = 60;
@@ -111,6 +111,7 @@ function survey(states, model, vectors) {
   const excess = new Float64Array(ROWS * ROW_SHIFTS);
   const seen = new Float64Array(ROWS * ROW_SHIFTS);
   const levels = new Float64Array(CLASSES);
+  const taken = new Float64Array(CLASSES);
   const visits = new Float64Array(CLASSES);
   const indices = new Int16Array(DIM);
   for (const { values, rows } of vectors) {
@@ -126,11 +127,14 @@ function survey(states, model, vectors) {
       if (magnitude > 0) excess[place] += off;
       seen[place] += 1;
       levels[row >> 1] += Math.min(LEVEL_MAX, levelOf(q, magnitude));
+      taken[row >> 1] += model.bits[row * SYMBOLS + Math.min(magnitude, ESCAPE)];
+      if (magnitude >= ESCAPE) taken[row >> 1] += entropy.escapeBits(magnitude);
       visits[row >> 1] += 1;
       state = TRELLISES[states].next[2 * state + (magnitude & 1)];
     }
   }
-  return { counts, excess, seen, means: levels.map((sum, index) => sum / visits[index]) };
+  const perVisit = (sums) => sums.map((sum, index) => sum / visits[index]);
+  return { counts, excess, seen, means: perVisit(levels), rates: perVisit(taken) };
 }
 
 /** Adds to each row of `width` numbers a part of the rows of both neighbouring classes. */
@@ -156,12 +160,16 @@ function learn(guesses, found) {
   const shifts = Int16Array.from(excess, (sum, place) =>
     Math.round((sum / (seen[place] + PRIOR)) * SHIFT_UNIT),
   );
+  return { shares, shifts, means: rising(found.means), rates: rising(found.rates) };
+}
+
+/** In units of the tables, and none below the one before. */
+function rising(numbers) {
   let highest = 0;
-  const rising = Uint16Array.from(found.means, (mean) => {
-    highest = Math.max(highest, Math.round(mean * 1024));
+  return Uint16Array.from(numbers, (number) => {
+    highest = Math.max(highest, Math.round(number * RATE_UNIT));
     return highest;
   });
-  return { shares, shifts, means: rising };
 }
 
 /** Numbers ≥ 0 as text, the way entropy.ts reads it. */
@@ -186,21 +194,28 @@ function train(states) {
     const octave = (entropy.CLASS_LOWEST + (row >> 1) * entropy.CLASS_WIDTH) / 32;
     return firstGuess(2 ** octave, row & 1);
   });
-  let shares = guesses;
-  let shifts = new Int16Array(ROWS * ROW_SHIFTS);
-  let means = new Uint16Array(CLASSES);
+  const nothing = new Uint16Array(CLASSES);
+  const shifts = new Int16Array(ROWS * ROW_SHIFTS);
+  let learnt = { shares: guesses, shifts, means: nothing, rates: nothing };
   for (let round = 0; round < ROUNDS; round += 1) {
-    const found = survey(states, entropy.entropyModel(shares.flat(), shifts, means), vectors);
-    ({ shares, shifts, means } = learn(guesses, found));
+    const { means, rates } = learnt;
+    const model = entropy.entropyModel(learnt.shares.flat(), learnt.shifts, means, rates);
+    learnt = learn(guesses, survey(states, model, vectors));
   }
-  const numbers = Array.from(means, (mean, index) => mean - (index === 0 ? 0 : means[index - 1]));
+  return pack(numbersOf(learnt));
+}
+
+/** The tables in the order in which entropy.ts reads them. */
+function numbersOf({ shares, shifts, means, rates }) {
+  const differences = (rising) => Array.from(rising, (at, index) => at - (rising[index - 1] ?? 0));
+  const numbers = [...differences(means), ...differences(rates)];
   for (let row = 0; row < ROWS; row += 1) {
     for (const share of shares[row].slice(1)) numbers.push(share / 2);
     for (const shift of shifts.subarray(row * ROW_SHIFTS + 1, (row + 1) * ROW_SHIFTS)) {
       numbers.push(shift < 0 ? -2 * shift - 1 : 2 * shift);
     }
   }
-  return pack(numbers);
+  return numbers;
 }
 
 const lines = (text) => (text.match(/.{1,92}/g) ?? []).map((line) => `    "${line}"`).join(" +\n");

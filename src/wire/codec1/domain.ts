@@ -99,3 +99,11 @@ export function outOfDomain(domain: Domain, values: Float64Array, at: number, se
     }
   }
 }
+
+/** How much larger the energy of an error is in the domain than in space: for the encoder alone. */
+export function loudness({ whitening, length }: Domain): number {
+  if (whitening === null) return 1;
+  let quiet = 0;
+  for (const factor of whitening) quiet += 1 / (factor * factor);
+  return length / quiet;
+}

@@ -32,6 +32,8 @@ export const ROW_STARTS = SYMBOLS + 1;
 /** Shifts of one row: magnitudes 0 (unused), 1, 2, ≥ 3. */
 export const ROW_SHIFTS = 4;
 export const SHIFT_UNIT = 256;
+/** Of rates and mean levels. */
+export const RATE_UNIT = 1024;
 /** The largest magnitude: an index is an int16. */
 export const MAGNITUDE_MAX = 32767;
 /** Bits of the length that an escape begins with. */
@@ -46,27 +48,25 @@ export interface EntropyModel {
   readonly means: Uint16Array;
   /** `bits[row * SYMBOLS + symbol]`, the sign included: for the encoder alone. */
   readonly bits: Float64Array;
-  /** The bits that a coefficient of a class takes on average: for the encoder alone. */
-  readonly rates: Float64Array;
+  /** The bits that a coefficient of a class takes on average, in 1/1024: for the encoder alone. */
+  readonly rates: Uint16Array;
 }
 
-/** From the shares of every row, one after the other, the shifts and the mean levels. */
+/** From the shares of every row, one after the other, the shifts, the mean levels and the rates. */
 export function entropyModel(
   shares: ArrayLike<number>,
   shifts: Int16Array,
   means: Uint16Array,
+  rates: Uint16Array,
 ): EntropyModel {
   const starts = new Uint16Array(ROWS * ROW_STARTS);
   const bits = new Float64Array(ROWS * SYMBOLS);
-  const rates = new Float64Array(CLASSES);
   for (let row = 0; row < ROWS; row += 1) {
     let start = 0;
     for (let symbol = 0; symbol < SYMBOLS; symbol += 1) {
       const share = shares[row * SYMBOLS + symbol] as number;
       assert(share > 0 && (symbol === 0 || share % 2 === 0), "every symbol has a share to halve");
-      const bitsOfSymbol = SHARE_BITS - Math.log2(share) + (symbol === 0 ? 0 : 1);
-      bits[row * SYMBOLS + symbol] = bitsOfSymbol;
-      rates[row >> 1] = (rates[row >> 1] as number) + (bitsOfSymbol * share) / (2 * SHARES);
+      bits[row * SYMBOLS + symbol] = SHARE_BITS - Math.log2(share) + (symbol === 0 ? 0 : 1);
       start += share;
       starts[row * ROW_STARTS + symbol + 1] = start;
     }
@@ -83,7 +83,12 @@ export function rowOf(spectrum: number, step: number): number {
 
 /** Bits of a magnitude ≥ 15 after its escape symbol: a length, then the digits below the first. */
 export function escapeBits(magnitude: number): number {
-  return ESCAPE_LENGTH_BITS + 31 - Math.clz32(magnitude - ESCAPE + 1);
+  return ESCAPE_LENGTH_BITS + digitsOf(magnitude - ESCAPE + 1) - 1;
+}
+
+/** The binary digits of a number ≥ 1. */
+export function digitsOf(number: number): number {
+  return 32 - Math.clz32(number);
 }
 
 const models = new Map<StateCount, EntropyModel>();
@@ -101,8 +106,8 @@ export function entropyModelOf(states: StateCount): EntropyModel {
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /**
- * Class by class its mean level, less that of the class before; then row by row the shares of
- * magnitudes 1…15, halved, and the shifts of 1, 2 and ≥ 3, zigzagged.
+ * Class by class its mean level, less that of the class before, then in the same way its rate; then
+ * row by row the shares of magnitudes 1…15, halved, and the shifts of 1, 2 and ≥ 3, zigzagged.
  * Each number is one or more characters of five bits, the low ones first; 32 says "more follow".
  */
 function unpack(packed: string): EntropyModel {
@@ -116,10 +121,15 @@ function unpack(packed: string): EntropyModel {
       if (digit < 32) return value;
     }
   };
-  const means = new Uint16Array(CLASSES);
-  for (let index = 0; index < CLASSES; index += 1) {
-    means[index] = next() + (index === 0 ? 0 : (means[index - 1] as number));
-  }
+  const rising = (): Uint16Array => {
+    let sum = 0;
+    return new Uint16Array(CLASSES).map(() => {
+      sum += next();
+      return sum;
+    });
+  };
+  const means = rising();
+  const rates = rising();
   const shares = new Uint16Array(ROWS * SYMBOLS);
   const shifts = new Int16Array(ROWS * ROW_SHIFTS);
   for (let row = 0; row < ROWS; row += 1) {
@@ -136,5 +146,5 @@ function unpack(packed: string): EntropyModel {
     }
   }
   assert(at === packed.length, "the tables are read to their end");
-  return entropyModel(shares, shifts, means);
+  return entropyModel(shares, shifts, means, rates);
 }

@@ -30,8 +30,13 @@ assert(STATE_MIN * 2 ** 8 === STATE_END, "one byte leads from too small to too l
 
 /** Collects symbols; rANS is last in, first out, so they are coded when all are known. */
 export class RansEncoder {
-  #slots = new Uint32Array(4096);
+  #slots: Uint32Array;
   #count = 0;
+
+  /** `expected` symbols cost no growing. */
+  constructor(expected = 1024) {
+    this.#slots = new Uint32Array(expected);
+  }
 
   /** The symbol that owns `share` slots from `start` on. */
   put(start: number, share: number): void {

@@ -9,7 +9,7 @@
  */
 import { assert } from "../../core/index.ts";
 import { type BlockCost, type BlockPlan, encodeIndices, LAMBDA, searchBlock } from "./block.ts";
-import { entropyModelOf, rowOf, WIDEST } from "./entropy.ts";
+import { entropyModelOf, RATE_UNIT, rowOf, WIDEST } from "./entropy.ts";
 import { STATE_BYTES } from "./rans.ts";
 import { STEP_INDEX_MAX, STEPS_PER_OCTAVE } from "./step.ts";
 
@@ -178,9 +178,9 @@ class Fitting {
     for (let at = 0; at < this.#profile.length; at += 1) {
       const width = this.#profile[at] as number;
       bits += rates[rowOf(width, step) >> 1] as number;
-      bits += Math.max(0, width - step - WIDEST) / STEPS_PER_OCTAVE;
+      bits += Math.max(0, width - step - WIDEST) * (RATE_UNIT / STEPS_PER_OCTAVE);
     }
-    return bits * this.#plan.kinds.length;
+    return (bits / RATE_UNIT) * this.#plan.kinds.length;
   }
 }
 

@@ -101,9 +101,17 @@ describe("codec 1: blocks of indices", () => {
       gain: false,
     };
     const indices = Int16Array.of(3, -1, 0, 2, -1, 0, 0, 1, 20, -2, 1, 1, 0, 0, -1, 0);
-    expect(encodeIndices(indices, plan)).toEqual(hex("GOLDEN_A"));
-    expect(encodeIndices(indices, { ...plan, gain: true })).toEqual(hex("GOLDEN_B"));
-    expect([...dequantise(indices, plan)].map((value) => Math.round(value))).toEqual([]);
+    const known = hex("cbf5201101015a512ffe19f30dcfa60000");
+    const rotated = hex("093d270169b6e681959b8ffffe4ba7cd85ee0000");
+    expect(encodeIndices(indices, plan)).toEqual(known);
+    expect(decodeIndices(known, plan)).toEqual(indices);
+    expect(encodeIndices(indices, { ...plan, gain: true })).toEqual(rotated);
+    expect(decodeIndices(rotated, { ...plan, gain: true })).toEqual(indices);
+    expect([...dequantise(indices, plan)]).toEqual([
+      1224.0018172860146, -418.6072072982788, 0, 784.1814069151878, -376.8879079222679, 0, 0,
+      317.49093931913376, 7322.797700643539, -823.7793859839439, 408.7077125310898,
+      395.2726839184761, 0, 0, -321.73357993364334, 0,
+    ]);
   });
 });
 
