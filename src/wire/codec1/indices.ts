@@ -16,8 +16,8 @@ import { Block, type BlockPlan, type VectorKind } from "./plan.ts";
 import { RansDecoder, RansEncoder } from "./rans.ts";
 import { levelOf } from "./trellis.ts";
 
-/** Coefficients in one block: what a decoder allocates is bounded by this, not by the peer. */
-export const BLOCK_COEFFICIENTS_MAX = 1 << 17;
+/** Coefficients in one block, so that a decoder never allocates a megabyte at once, whoever asks. */
+export const BLOCK_COEFFICIENTS_MAX = 120_000;
 const CLASS_DIGITS_MAX = 7;
 /** Symbols beyond one per index that an encoder expects. */
 const ROOM = 256;

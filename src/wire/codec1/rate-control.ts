@@ -28,8 +28,9 @@ export interface FittedBlock {
 }
 
 interface Candidate {
-  /** A step index with a fraction: the fraction is in the price of a bit. */
+  /** A step index with a fraction; what the step itself does not cover is in the price of a bit. */
   readonly place: number;
+  readonly step: number;
   readonly cost: BlockCost;
   readonly indices: Int16Array;
 }
@@ -49,8 +50,13 @@ const PATIENCE = 3;
 const MARGIN_MAX = 1 / 16;
 /** Bits per step index: where nothing is left to save, a search strides. */
 const SLOPE_MIN = 1 / 8;
+/**
+ * The price covers this many step indices. More than a half: with the step the classes change, and
+ * the bits may jump over what is wanted.
+ */
+const STEP_REACH = 1.25;
 /** log2 of the factor that the price of a bit gains over one step index. */
-const PRICE_PER_STEP = 0.23;
+const PRICE_PER_STEP = 0.3;
 /** Indices are int16: no value may lie farther out than this, in steps. */
 const VALUE_MAX = 65_000;
 /** Coefficients on either side that help to tell how wide one usually is. */
@@ -67,16 +73,17 @@ export function fitBlock(
   const fitting = new Fitting(coefficients, plan);
   const rounding = coefficients.length * DISTORTION_OF_ROUNDING;
   const enough = Math.max(limits.distortionEnough, rounding);
-  let bitsMax = 8 * (limits.bytesMax - STATE_BYTES);
+  // The coder's state holds up to seven bits besides the whole bytes.
+  let bitsMax = 8 * (limits.bytesMax - STATE_BYTES) + 7;
   for (;;) {
     const finest = fitting.fit(bitsMax);
     if (finest === null) return null;
-    const { place, indices, cost } = fitting.coarsen(finest, enough);
-    const fitted = { ...plan, step: Math.round(place) };
+    const { step, indices, cost } = fitting.coarsen(finest, enough);
+    const fitted = { ...plan, step };
     const bytes = encodeIndices(indices, fitted);
     if (bytes.length <= limits.bytesMax) return { plan: fitted, indices, bytes };
-    // The coder rounds, and may need a bit more than the tables say.
-    bitsMax = cost.bits - 1;
+    // The coder rounds, and may need a little more than the tables say.
+    bitsMax = cost.bits - 2;
   }
 }
 
@@ -103,8 +110,11 @@ class Fitting {
     let tooFine = this.#finest - 1;
     let coarser = STEP_INDEX_MAX + 1;
     let place = this.#guess(bitsMax);
+    let step = place;
+    let last: Candidate | null = null;
     for (let search = 0; search < SEARCHES_MAX; search += 1) {
-      const candidate = this.#search(place);
+      if (Math.abs(place - step) > STEP_REACH) step = Math.round(place);
+      const candidate = this.#search(place, step);
       const spare = bitsMax - candidate.cost.bits;
       const near = Math.max(NEAR_BITS, NEAR_SHARE * bitsMax) * (search < PATIENCE ? 1 : 2);
       if (spare >= 0) {
@@ -119,13 +129,11 @@ class Fitting {
       const low = Math.max(this.#finest, tooFine + margin);
       const high = Math.min(STEP_INDEX_MAX, coarser - margin);
       if (low > high) break;
-      const wanted = Math.min(
+      place = Math.min(
         high,
-        Math.max(low, place + this.#stride(candidate, spare - near / 2)),
+        Math.max(low, place + this.#stride(candidate, last, spare - near / 2)),
       );
-      // A secant that creeps along one end of its bracket is not getting there: halve it instead.
-      const creeps = search >= PATIENCE && (wanted === low || wanted === high);
-      place = creeps ? (low + high) / 2 : wanted;
+      last = candidate;
     }
     return best;
   }
@@ -142,26 +150,27 @@ class Fitting {
       const wanted = Math.floor(best.place + Math.max(1, stride));
       const place = wanted < tooCoarse ? wanted : Math.floor((best.place + tooCoarse) / 2);
       if (place <= best.place) break;
-      const candidate = this.#search(place);
+      const candidate = this.#search(place, place);
       if (candidate.cost.distortion <= enough) best = candidate;
       else tooCoarse = place;
     }
     return best;
   }
 
-  #search(place: number): Candidate {
-    const step = Math.round(place);
+  #search(place: number, step: number): Candidate {
     const lambda = LAMBDA[this.#plan.states] * 2 ** (PRICE_PER_STEP * (place - step));
     const indices = new Int16Array(this.#coefficients.length);
     const cost = searchBlock(this.#coefficients, { ...this.#plan, step }, lambda, indices);
-    return { place, cost, indices };
+    return { place, step, cost, indices };
   }
 
-  /** How far to go for `spare` more bits: along the slope that the tables expect, to scale. */
-  #stride({ place, cost }: Candidate, spare: number): number {
+  /** How far to go for `spare` more bits: along the last chord, or the slope that the tables expect. */
+  #stride({ place, step, cost }: Candidate, last: Candidate | null, spare: number): number {
     const slope = (this.#bitsAt(place - 4) - this.#bitsAt(place + 4)) / 8;
-    const scale = (cost.bits + 1) / (this.#bitsAt(place) + 1);
-    return -spare / Math.max(scale * slope, SLOPE_MIN);
+    const scaled = (slope * (cost.bits + 1)) / (this.#bitsAt(place) + 1);
+    if (last === null || last.step !== step) return -spare / Math.max(scaled, SLOPE_MIN);
+    const chord = (last.cost.bits - cost.bits) / (place - last.place);
+    return -spare / Math.min(4 * scaled, Math.max(chord, scaled / 4, SLOPE_MIN));
   }
 
   /** Where the tables expect `bitsMax` bits. */

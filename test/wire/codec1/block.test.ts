@@ -83,7 +83,7 @@ describe("codec 1: blocks of indices", () => {
 
   it("a block that would take too much memory is refused before any is taken", () => {
     const kinds = Array.from(
-      { length: BLOCK_COEFFICIENTS_MAX / 4096 + 1 },
+      { length: Math.ceil(BLOCK_COEFFICIENTS_MAX / 4096) },
       () => "absolute" as const,
     );
     const plan = { ...planOf(FLAT, 0), dim: 4096, kinds };
