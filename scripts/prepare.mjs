@@ -14,7 +14,9 @@ export const EXIT_FAILURE = 1;
 export const EXIT_UNAVAILABLE = 69;
 
 const NODE_MIN = [20, 19];
-const SOURCES = ["src", "gateway", "device", "tsconfig.json", "tsconfig.build.json"];
+/** What the build leaves; one that is missing means that the last build was of an older tree. */
+const BUILT = ["dist/src/cli/main.js", "dist/bench/codec/main.js"];
+const SOURCES = ["src", "gateway", "device", "bench", "tsconfig.json", "tsconfig.build.json"];
 
 /** An end that was foreseen: `message` is for the user, `exitCode` for the caller. */
 export class Stop extends Error {
@@ -79,9 +81,9 @@ export async function ensureInstalled() {
 
 /** Builds when `dist` is missing or older than any source. */
 export async function ensureBuilt() {
-  const builtAtMs = modifiedAtMs(join(ROOT, "dist/src/cli/main.js"));
+  const builtAtMs = Math.min(...BUILT.map((name) => modifiedAtMs(join(ROOT, name)) ?? 0));
   const changedAtMs = Math.max(...SOURCES.map((name) => newestMs(join(ROOT, name))));
-  if (builtAtMs !== null && builtAtMs >= changedAtMs) return;
+  if (builtAtMs >= changedAtMs) return;
   await build();
 }
 
