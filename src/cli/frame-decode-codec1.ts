@@ -129,7 +129,11 @@ function layersOf(release: Release1 | Preview1) {
 
 /** The columns of a part that cannot be read by itself, as they travel. */
 function columnsOf(frame: Frame): { readonly columns: Readonly<Record<string, unknown>> } {
-  if (frame.body.bytes.length === 0) return { columns: {} };
+  const { header } = frame;
+  if (frame.body.bytes.length === 0) {
+    if (header.kind === "release-delta" && header.base === header.version) return { columns: {} };
+    throw new ProtocolError("release.body", "the body is empty exactly when nothing changed");
+  }
   const body = decodeCbor(frame.body.bytes);
   if (!(body instanceof Map)) throw new ProtocolError("release.shape", "expected a map");
   const named = [...body].map(([key, column]) => [PART_COLUMNS[Number(key)] ?? key, column]);

@@ -25,8 +25,7 @@ export function downlinkSource(
       const current = await store.currentRelease(tenant);
       return current ?? { ladder: emptyLadder(tenant, dim, zstd), ladder1: null };
     },
-    // No store holds models yet.
-    model: async () => null,
+    model: (tenant, version) => store.model(tenant, version),
     views: async (keys) => (await store.cursors(keys)).map(viewOf),
     watch: (listener) => store.watch(listener),
   };

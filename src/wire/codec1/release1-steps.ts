@@ -33,6 +33,8 @@ const RESERVE = 1 / 64;
 export const STEP_MIN: Readonly<Record<Layer, number>> = { coarse: 128, fine: 64 };
 /** CBOR around the columns and rows of a part. */
 const PART_OVERHEAD_BYTES = 32;
+/** Of the spare room, what another block costs and a last row may not fill. */
+const SPARE_UNUSED_BYTES = 64;
 /** Bytes that a coefficient loses per step index: the first guess of the line's slope. */
 const SLOPE = 0.6 / 32 / 8;
 
@@ -73,11 +75,11 @@ export function* choosingSteps(
   const coarse = yield* findingStep(coefficients, space, "coarse", room.coarse, (step) => {
     return { coarse: step, fine: step, level };
   });
-  const { left } = quantiseLayer(
-    coefficients,
-    layerPlan(space, { coarse, fine: coarse, level }, "coarse", sample.length),
-  );
-  const fine = yield* findingStep(left, space, "fine", room.fine, (step) => {
+  const plan = layerPlan(space, { coarse, fine: coarse, level }, "coarse", sample.length);
+  const { indices, left } = quantiseLayer(coefficients, plan);
+  // What the coarse rows leave of their frame is filled with the first fine ones.
+  const spare = Math.max(0, room.coarse - encodeIndices(indices, plan).length - SPARE_UNUSED_BYTES);
+  const fine = yield* findingStep(left, space, "fine", room.fine + spare, (step) => {
     return { coarse, fine: step, level };
   });
   return { coarse, fine, level };
