@@ -224,6 +224,33 @@ describe("aggregator", () => {
     await only.stop();
   });
 
+  it("shows the registers of a tenant's devices that it has in memory, device by device", async () => {
+    const { clock, store, queue } = setUp();
+    const only = aggregatorOn(queue, store, clock, "a");
+    await only.start();
+    for (const [name, tenant] of [
+      ["tv-1", "acme"],
+      ["tv-2", "acme"],
+      ["tv-3", "acme"],
+      ["tv-1", "acme2"],
+    ] as const) {
+      const upserts = [absolute("a", 1), absolute("b", 2)];
+      const frame = deltaFrame({ seq: 1, upserts, removals: ["c"] });
+      queue.add(queued(keyOf(name, tenant), frame, NOW_MS));
+    }
+    queue.pump();
+    await clock.advance(50);
+    const counts = (tenant: string) =>
+      [...only.inMemory(tenant)].flatMap((shard) =>
+        [...shard].map((registers) => [...registers].map((register) => register?.kind)),
+      );
+    expect(counts("acme")).toEqual(new Array(3).fill(["live", "live", "tombstone"]));
+    expect(counts("acme2")).toHaveLength(1);
+    expect(counts("nobody")).toEqual([]);
+    await only.stop();
+    expect(counts("acme")).toEqual([]);
+  });
+
   it("a retention out of range is refused", () => {
     const { clock, store, queue } = setUp();
     expect(() => aggregatorOn(queue, store, clock, "a", { policy: { bucketMs: 5 } })).toThrow(

@@ -162,8 +162,8 @@ describe("deltas of codec 1", () => {
     const policy = { minDevices: 5, shrinkage: 0 };
     const releaser = new Releaser({ store, zstd, clock, dimOf: () => 8, policy });
     expect(await releaser.releaseNow("acme")).toMatchObject({ kind: "published", patterns: 1 });
-    const release = (await store.recentReleases("acme"))[0]?.release;
-    const [pattern] = release?.patterns ?? [];
+    const [recent] = await store.recentReleases("acme");
+    const [pattern] = recent?.release.patterns ?? [];
     expect(pattern).toMatchObject({ devices: 5, weight: 50 });
     const apart = Math.hypot(...said.map((value, at) => value - (pattern?.vector[at] ?? 0)));
     // What the codecs lost on the way, in hundredths of the vector's length.
@@ -187,8 +187,8 @@ describe("deltas of codec 1", () => {
     const policy = { minDevices: 1, shrinkage: 0 };
     const releaser = new Releaser({ store, zstd, clock, dimOf: () => 8, policy });
     expect(await releaser.releaseNow("acme")).toMatchObject({ kind: "published", patterns: 1 });
-    const release = (await store.recentReleases("acme"))[0]?.release;
-    expect(release?.patterns.map(({ id }) => id)).toEqual(["b"]);
+    const [recent] = await store.recentReleases("acme");
+    expect(recent?.release.patterns.map(({ id }) => id)).toEqual(["b"]);
     await releaser.stop();
   });
 });
