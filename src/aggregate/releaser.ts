@@ -31,6 +31,7 @@ import {
   buildingLadder1,
   buildLadder,
   type Codec,
+  type CodecModel,
   codec0,
   inSlices,
   type Release,
@@ -70,6 +71,8 @@ interface ReleaserOptions {
   readonly zstd: Zstd;
   /** What vectors are coded with; default codec 0. */
   readonly codec?: Codec;
+  /** The codec model that releases in layers are made with; default: the newest in the store. */
+  readonly newestModel?: (tenant: string) => Promise<CodecModel | null>;
   /** Default: every tenant the store knows. */
   readonly tenants?: readonly string[];
   /** The dimension of a tenant's embeddings; default 384 for all. */
@@ -99,6 +102,7 @@ export class Releaser implements Service {
   readonly #zstd: Zstd;
   readonly #codec: Codec;
   readonly #models: ModelShelf;
+  readonly #newestModel: (tenant: string) => Promise<CodecModel | null>;
   readonly #tenants: readonly string[] | null;
   readonly #dimOf: (tenant: string) => number;
   readonly #owner: string;
@@ -133,6 +137,7 @@ export class Releaser implements Service {
     this.#log = options.log ?? silentLogger;
     this.#metrics = releaserMetrics(options.metrics ?? noMetrics);
     this.#models = new ModelShelf({ store: this.#store, clock: this.#clock, log: this.#log });
+    this.#newestModel = options.newestModel ?? ((tenant) => this.#newestKept(tenant));
   }
 
   /** Begins the first round at once, in the background. */
@@ -267,7 +272,7 @@ export class Releaser implements Service {
     const work = planningRendition1(plan.fresh, recent[0]?.release1 ?? null, {
       policy: this.#policy,
       exact,
-      newest: await this.#models.newest(tenant),
+      newest: await this.#newestModel(tenant),
     });
     const plan1 = await inSlices(work, pause);
     const changed = plan.changed || plan1.changed;
@@ -278,6 +283,11 @@ export class Releaser implements Service {
     this.#forgotten.set(tenant, forgotten);
     if (!changed) return { kind: "unchanged", version: previous?.version ?? 0 };
     return { kind: "published", version: release.version, patterns: release.patterns.length };
+  }
+
+  async #newestKept(tenant: string): Promise<CodecModel | null> {
+    const [newest] = await this.#store.models(tenant);
+    return newest === undefined ? null : await this.#models.load(tenant, newest.version);
   }
 
   /** Both renditions with their ladders, rung by rung. */

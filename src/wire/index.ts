@@ -8,6 +8,7 @@ export {
 export { CBOR_DEPTH_MAX, CBOR_ITEMS_MAX, walkCbor } from "./cbor-walk.ts";
 export type { Codec, CodedVectors } from "./codec.ts";
 export { codec0 } from "./codec0.ts";
+export { unpackDeltaColumns } from "./codec1/delta-columns.ts";
 export { fromSpace, toSpace } from "./codec1/klt.ts";
 export {
   buildingLadder1,
