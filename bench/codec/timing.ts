@@ -1,6 +1,8 @@
 /**
- * Medians of wall time. The machine may be busy: a median forgives what a mean would count, and
- * ratios are taken from runs that alternate, so that both sides see the same weather.
+ * The fastest of several runs, in microseconds. All that is timed here does the same work each time,
+ * so what a slower run took longer was the machine's other business (as Python's timeit argues); a
+ * busy machine cuts long acts more often than short ones, and would bend every ratio of medians.
+ * Acts that are compared run in turn, so that both see the same weather.
  * @module
  */
 
@@ -10,31 +12,18 @@ export interface TimingLimits {
   readonly msMax: number;
 }
 
-/** Median microseconds of `act`, which must have run before to be warm. */
-export function medianUs(act: () => void, limits: TimingLimits): number {
-  return median(alternately([act], limits)[0] as number[]);
-}
-
-/** Median microseconds of each act, run in turn. */
-export function mediansUs(acts: readonly (() => void)[], limits: TimingLimits): number[] {
-  return alternately(acts, limits).map(median);
-}
-
-function alternately(acts: readonly (() => void)[], limits: TimingLimits): number[][] {
-  const times: number[][] = acts.map(() => []);
+/** Microseconds of the fastest run of each act; they must have run before to be warm. */
+export function fastestUs(acts: readonly (() => void)[], limits: TimingLimits): number[] {
+  const fastest = acts.map(() => Number.POSITIVE_INFINITY);
   const startedAtMs = performance.now();
   for (let run = 0; run < limits.runsMax; run += 1) {
     if (run >= limits.runsMin && performance.now() - startedAtMs > limits.msMax) break;
     for (const [index, act] of acts.entries()) {
       const beforeMs = performance.now();
       act();
-      times[index]?.push((performance.now() - beforeMs) * 1000);
+      const us = (performance.now() - beforeMs) * 1000;
+      fastest[index] = Math.min(fastest[index] as number, us);
     }
   }
-  return times;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+  return fastest;
 }
