@@ -19,6 +19,7 @@ queueContract("the embedded database", async (): Promise<Rig> => {
     },
     stuckConsumer: (prefix) =>
       stuckProcess("embedded", prefix, "-", (child) => database.serve(childChannel(child))),
+    killServer: "the embedded database has no server",
     async stop() {
       await database.close();
       await dir.remove();
