@@ -127,7 +127,10 @@ export class Batch {
       return refuse("delta.expired", `bucket ${bucket} does not count any more`);
     }
     const { epochs, patterns } = draft.cursor;
-    const context = { dim: policy.dimOf(tenant), bucket, livesMax: policy.devicePatternsMax };
+    const context = {
+      ...{ dim: policy.dimOf(tenant), livesMax: policy.devicePatternsMax },
+      ...{ bucket, oldestBucket: this.#oldestBucket },
+    };
     const judgement = judge(read, epochs, patterns, (id) => draft.register(id), context);
     if (judgement.verdict !== "apply") return judgement;
     let fresh = 0;

@@ -10,8 +10,9 @@
  * written at `referenceSeq` of its own epoch (P6). Until that seq arrived the
  * delta can wait for it; once it was consumed and the register is still not
  * there, it never will be. A difference must also be in the register's own
- * space; a kept vector stays in whatever space it is. Lengths and zeros are the
- * same in every space, because a space is a rotation.
+ * space. A kept vector stays in whatever space it is, while it counts: the codec
+ * model of sums is kept, that of a register alone may be gone. Lengths and zeros
+ * are the same in every space, because a space is a rotation.
  * @module
  */
 import { assert, limits } from "../core/index.ts";
@@ -41,16 +42,24 @@ interface Vector {
   readonly vector: GridVector;
 }
 
+interface JudgeContext {
+  readonly dim: number;
+  readonly bucket: number;
+  readonly oldestBucket: number;
+  readonly livesMax: number;
+}
+
 /**
  * Judges `read` against a device whose consumed positions are `epochs` (without this one) and
- * which holds `live` live registers, at most `livesMax`. `bucket` is the frame's time bucket.
+ * which holds `live` live registers, at most `livesMax`. `bucket` is the frame's time bucket,
+ * `oldestBucket` the oldest that counts.
  */
 export function judge(
   read: ReadDelta,
   epochs: readonly EpochSeen[],
   live: number,
   registers: RegisterView,
-  context: { readonly dim: number; readonly bucket: number; readonly livesMax: number },
+  context: JudgeContext,
 ): Judgement {
   const { position, delta } = read;
   const items = delta.upserts.length + delta.removals.length;
@@ -72,7 +81,7 @@ export function judge(
     if (fault !== null) return refuse(fault, upsert.id);
     const before = registers(upsert.id);
     if (before !== null && !isLater(position, before)) continue;
-    const found = vectorOf(upsert, before, read, context.dim);
+    const found = vectorOf(upsert, before, read, context);
     if (found.verdict === "refuse") return found;
     writes.set(upsert.id, registerOf(upsert, position, context.bucket, found));
   }
@@ -134,7 +143,7 @@ function vectorOf(
   upsert: DecodedUpsert,
   before: Register | null,
   { position, delta: { space, mode } }: ReadDelta,
-  dim: number,
+  { dim, oldestBucket }: JudgeContext,
 ): Vector | Refusal {
   let reference: GridVector | null = null;
   if (upsert.mode !== "absolute") {
@@ -148,6 +157,9 @@ function vectorOf(
     }
     reference = before.vector;
     if (upsert.mode === "kept") {
+      if (before.space !== 0 && before.bucket < oldestBucket) {
+        return refuse("reference.space", `${upsert.id} is in space ${before.space} of long ago`);
+      }
       return { verdict: "vector", space: before.space, vector: reference };
     }
     if (before.space !== space) {

@@ -96,6 +96,20 @@ describe("fold", () => {
     expect(bench.sums.rowsBySpace).toEqual(new Map([["acme", new Map([[0, 1]])]]));
   });
 
+  it("a vector that no longer counts is not kept in the space of a model that may be gone", () => {
+    const later = NOW_MS + POLICY.bucketsKept * POLICY.bucketMs;
+    const keptAt = (model: number | undefined, atMs: number) => {
+      const bench = new FoldBench();
+      const first = { seq: 1, upserts: [absolute("a", 1)] };
+      bench.send(TV, model === undefined ? first : { ...first, model });
+      return bench.send(TV, { seq: 2, upserts: [kept("a", 1)] }, atMs).outcomes[0];
+    };
+    expect(keptAt(9, later - POLICY.bucketMs)).toEqual({ kind: "applied" });
+    expect(keptAt(9, later)).toEqual({ kind: "dead-lettered", reason: "reference.space" });
+    expect(keptAt(undefined, later)).toEqual({ kind: "applied" });
+    expect(keptAt(0, later)).toEqual({ kind: "applied" });
+  });
+
   it("what is in the register is the pattern, turned into the model's space", () => {
     const bench = new FoldBench();
     bench.send(TV, { seq: 1, model: 9, upserts: [absolute("a", 1)] });
