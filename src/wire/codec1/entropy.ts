@@ -24,8 +24,6 @@ export const ESCAPE = SYMBOLS - 1;
 export const CLASS_WIDTH = 4;
 export const CLASS_LOWEST = -32;
 export const CLASSES = 49;
-/** The ratio in the middle of the last class. */
-export const WIDEST = CLASS_LOWEST + (CLASSES - 1) * CLASS_WIDTH;
 export const ROWS = 2 * CLASSES;
 /** Starts of one row: one per symbol, and the end. */
 export const ROW_STARTS = SYMBOLS + 1;

@@ -9,7 +9,7 @@
  */
 import { assert } from "../../core/index.ts";
 import { type BlockCost, type BlockPlan, encodeIndices, LAMBDA, searchBlock } from "./block.ts";
-import { entropyModelOf, RATE_UNIT, rowOf, WIDEST } from "./entropy.ts";
+import { CLASS_LOWEST, CLASS_WIDTH, CLASSES, entropyModelOf, RATE_UNIT } from "./entropy.ts";
 import { STATE_BYTES } from "./rans.ts";
 import { STEP_INDEX_MAX, STEPS_PER_OCTAVE } from "./step.ts";
 
@@ -91,6 +91,7 @@ class Fitting {
   readonly #coefficients: Float64Array;
   readonly #plan: SteplessPlan;
   readonly #profile: Int16Array;
+  readonly #rates: Uint16Array;
   readonly #finest: number;
 
   constructor(coefficients: Float64Array, plan: SteplessPlan) {
@@ -102,6 +103,7 @@ class Fitting {
     const octaves = Math.log2(Math.max(1, largest / VALUE_MAX));
     this.#finest = Math.ceil(octaves * STEPS_PER_OCTAVE);
     this.#profile = profileOf(coefficients, plan);
+    this.#rates = entropyModelOf(plan.states).rates;
   }
 
   /** The finest candidate of at most `bitsMax` bits, nearly; null when there is none. */
@@ -109,8 +111,8 @@ class Fitting {
     let best: Candidate | null = null;
     let tooFine = this.#finest - 1;
     let coarser = STEP_INDEX_MAX + 1;
-    let place = this.#guess(bitsMax);
-    let step = place;
+    let place = this.#guess(bitsMax * (1 - NEAR_SHARE / 2));
+    let step = Math.round(place);
     let last: Candidate | null = null;
     for (let search = 0; search < SEARCHES_MAX; search += 1) {
       if (Math.abs(place - step) > STEP_REACH) step = Math.round(place);
@@ -182,21 +184,31 @@ class Fitting {
       if (this.#bitsAt(middle) > bitsMax) fine = middle;
       else coarse = middle;
     }
-    return coarse;
+    const [least, most] = [this.#bitsAt(coarse), this.#bitsAt(fine)];
+    const share = most > bitsMax ? (most - bitsMax) / (most - least) : 0;
+    return most > least ? fine + Math.min(1, share) : coarse;
   }
 
   /** The bits that the tables expect of such coefficients, were all of them Gaussian. */
   #bitsAt(place: number): number {
-    const { rates } = entropyModelOf(this.#plan.states);
     const step = Math.round(place);
     let bits = 0;
     for (let at = 0; at < this.#profile.length; at += 1) {
-      const width = this.#profile[at] as number;
-      bits += rates[rowOf(width, step) >> 1] as number;
-      bits += Math.max(0, width - step - WIDEST) * (RATE_UNIT / STEPS_PER_OCTAVE);
+      bits += rateOf((this.#profile[at] as number) - step, this.#rates);
     }
-    return (bits / RATE_UNIT) * this.#plan.kinds.length;
+    return bits * this.#plan.kinds.length;
   }
+}
+
+/** Bits of a Gaussian coefficient this many 1/32 octaves wider than the step. */
+function rateOf(width: number, rates: Uint16Array): number {
+  // Widths round up into a class: its middle is half a unit below its number.
+  const place = (width - CLASS_LOWEST + 0.5) / CLASS_WIDTH;
+  if (place <= 0) return 0;
+  const below = Math.min(CLASSES - 2, Math.floor(place));
+  const low = rates[below] as number;
+  const high = rates[below + 1] as number;
+  return (low + (place - below) * (high - low)) / RATE_UNIT;
 }
 
 /** How wide each coefficient is, over all vectors and a few neighbours, in 1/32 octaves. */
@@ -214,9 +226,10 @@ function profileOf(coefficients: Float64Array, { dim }: SteplessPlan): Int16Arra
     const near = energies.subarray(from, at + NEIGHBOURS + 1);
     let energy = 0;
     for (const part of near) energy += part;
-    profile[at] = Math.round(
-      (STEPS_PER_OCTAVE / 2) * Math.log2(1 + energy / (near.length * vectors)),
-    );
+    // The logarithm of a mean of k squares is 1/k too low on average.
+    const samples = near.length * vectors;
+    const octaves = Math.log2(1 + energy / samples) + Math.LOG2E / samples;
+    profile[at] = Math.round((STEPS_PER_OCTAVE / 2) * octaves);
   }
   return profile;
 }
