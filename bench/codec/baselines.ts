@@ -32,7 +32,7 @@ interface Baseline {
   readonly codecFor: (job: Job) => BlockCodec;
 }
 
-export interface BaselineCoding extends Coding {
+interface BaselineCoding extends Coding {
   readonly frame: Uint8Array;
 }
 

@@ -42,7 +42,7 @@ export const DRIFT_COSINE = 0.98;
  * then the limit itself lies below .998: closed loops are about registers that have come to know.
  */
 export const SETTLING_PUSHES = 4;
-export const SENDER = "tv-0001";
+const SENDER = "tv-0001";
 
 /** A job without what it is coded on. */
 export type Task = Omit<Job, "on">;

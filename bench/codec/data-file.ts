@@ -38,7 +38,7 @@ export function fileSet(file: string, dim: number, seed: number): VectorSet {
 }
 
 /** The rows of a file, at unit length. Throws {@link UsageError}. */
-export function vectorsOf(bytes: Uint8Array, dim: number, file: string): Float32Array {
+function vectorsOf(bytes: Uint8Array, dim: number, file: string): Float32Array {
   if (!Number.isInteger(dim) || dim < limits.DIMENSION_MIN || dim > limits.DIMENSION_MAX) {
     throw new UsageError(
       `--dim must be an integer ${limits.DIMENSION_MIN} to ${limits.DIMENSION_MAX}: got ${dim}`,

@@ -83,7 +83,7 @@ function cosineLimit(limit: Limit, count: number, overhead: number): (bytes: num
 
 function pointOf({ method, mode, bytes, cosine }: Row): PlotPoint {
   const ours = method === "omega";
-  const name = ours && mode === "unbiased" ? "omega, unbiased" : method;
+  const name = ours && mode === "unbiased" ? "omega unbiased" : method;
   return { name, bytes, cosine, ours };
 }
 

@@ -13,8 +13,8 @@ export interface Options {
   readonly svg: string | null;
 }
 
-export const BUILT_IN_SETS = ["iid", "synthetic"] as const;
-export type BuiltInSet = (typeof BUILT_IN_SETS)[number];
+const BUILT_IN_SETS = ["iid", "synthetic"] as const;
+type BuiltInSet = (typeof BUILT_IN_SETS)[number];
 
 interface Parsed {
   json?: boolean;

@@ -32,6 +32,7 @@ const ERROR = { low: 2e-5, high: 0.6 } as const;
 const COSINE_TICKS = [0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999] as const;
 const LABEL_HEIGHT = 12;
 const LETTER_WIDTH = 5.8;
+const SPOT_SIZE = 8;
 /** Keeps a label readable where a line runs beneath it. */
 const HALO = 'stroke="#ffffff" stroke-width="3"';
 const COLOUR = {
@@ -57,6 +58,7 @@ export function plotSvg(panels: readonly PlotPanel[], foot: readonly string[]): 
   );
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="11" paint-order="stroke" stroke-linejoin="round">`,
+    "<title>Fidelity against bytes of the frame: every method and the Shannon limit</title>",
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     ...groups,
     ...notes,
@@ -156,17 +158,23 @@ interface Spot {
 
 /** Methods that land on one spot share a label; ours stand left of their point, others right. */
 function drawPoints(points: readonly PlotPoint[], scale: Scale): string[] {
-  const spots = new Map<string, Spot>();
+  const spots: Spot[] = [];
   for (const { name, bytes, cosine, ours } of points) {
     const x = scale.x(bytes);
     const y = scale.y(cosine);
-    const key = `${Math.round(x / 4)} ${Math.round(y / 4)} ${ours}`;
-    const spot = spots.get(key) ?? { x, y, ours, names: [] };
-    if (!spot.names.includes(name)) spot.names.push(name);
-    spots.set(key, spot);
+    const near = spots.find(
+      (spot) => spot.ours === ours && Math.hypot(spot.x - x, spot.y - y) < SPOT_SIZE,
+    );
+    if (near === undefined) spots.push({ x, y, ours, names: [name] });
+    else if (!near.names.includes(name)) near.names.push(name);
   }
   const placed: Box[] = [];
-  return [...spots.values()].sort((a, b) => a.y - b.y).flatMap((spot) => drawSpot(spot, placed));
+  const labels = spots.sort((a, b) => a.y - b.y).map((spot) => drawLabel(spot, placed));
+  const circles = points.map(({ bytes, cosine, ours }) => {
+    const at = `cx="${n(scale.x(bytes))}" cy="${n(scale.y(cosine))}"`;
+    return `<circle ${at} r="${ours ? 4.5 : 3.5}" fill="${ours ? COLOUR.ours : COLOUR.other}"/>`;
+  });
+  return [...labels, ...circles];
 }
 
 interface Box {
@@ -176,7 +184,7 @@ interface Box {
 }
 
 /** Labels that would overlap move down. */
-function drawSpot({ x, y, ours, names }: Spot, placed: Box[]): string[] {
+function drawLabel({ x, y, ours, names }: Spot, placed: Box[]): string {
   const label = names.join(", ");
   const width = label.length * LETTER_WIDTH;
   const crowded = x + width > PANEL.width - PANEL.right;
@@ -192,10 +200,7 @@ function drawSpot({ x, y, ours, names }: Spot, placed: Box[]): string[] {
   while (hits(at)) at += 1;
   placed.push({ left, right, y: at });
   const colour = ours ? COLOUR.ours : COLOUR.other;
-  return [
-    `<circle cx="${n(x)}" cy="${n(y)}" r="${ours ? 4.5 : 3.5}" fill="${colour}"/>`,
-    text(from, at, label, colour, `${toLeft ? 'text-anchor="end" ' : ""}${HALO}`),
-  ];
+  return text(from, at, label, colour, `${toLeft ? 'text-anchor="end" ' : ""}${HALO}`);
 }
 
 function n(value: number): string {

@@ -29,7 +29,7 @@ export interface SetSizes {
   readonly query: number;
 }
 
-export const SYNTHETIC_DIM = 384;
+const SYNTHETIC_DIM = 384;
 const MEAN_ENERGY = 0.155;
 const CLUSTERS = 64;
 const CLUSTER_SHARE = 0.3;
@@ -87,7 +87,7 @@ export function syntheticSpectrum(): Float64Array {
 }
 
 /** A uniformly random orthogonal matrix: Gram–Schmidt on Gaussian rows, each reduced twice. */
-export function randomOrthogonal(dim: number, random: Random): Float64Array {
+function randomOrthogonal(dim: number, random: Random): Float64Array {
   const gaussian = gaussianFrom(random);
   const rows = new Float64Array(dim * dim);
   for (let i = 0; i < dim; i += 1) {

@@ -63,7 +63,7 @@ describe("bench: the plot", () => {
       ["a foot"],
     );
     expect(svg).toContain("a &lt;set> &amp; more");
-    expect(svg.match(/<circle/g)).toHaveLength(2);
+    expect(svg.match(/<circle/g)).toHaveLength(3);
     expect(svg).toContain(">one, two</text>");
     expect(svg.match(/<polyline/g)).toHaveLength(2);
     expect(svg).not.toMatch(/NaN|Infinity|undefined/);
