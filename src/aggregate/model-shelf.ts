@@ -34,14 +34,14 @@ const DEFAULT_SETTINGS: ModelShelfSettings = {
 };
 
 interface ModelShelfOptions {
-  readonly store: Pick<Store, "model">;
+  readonly store: Pick<Store, "model" | "models">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly settings?: Partial<ModelShelfSettings>;
 }
 
 export class ModelShelf {
-  readonly #store: Pick<Store, "model">;
+  readonly #store: Pick<Store, "model" | "models">;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #settings: ModelShelfSettings;
@@ -79,6 +79,12 @@ export class ModelShelf {
         detail: { tenant, version },
       });
     return await within(this.#clock, this.#settings.loadMs, loading, late, { background: true });
+  }
+
+  /** The tenant's newest model; null when it has none. Rejects as {@link load} does. */
+  async newest(tenant: string): Promise<CodecModel | null> {
+    const [newest] = await this.#store.models(tenant);
+    return newest === undefined ? null : await this.load(tenant, newest.version);
   }
 
   #begin(name: string, tenant: string, version: number): Promise<CodecModel | null> {
