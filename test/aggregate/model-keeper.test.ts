@@ -155,7 +155,7 @@ describe("model keeper", () => {
     state.token = null;
     expect(await keeper.tendNow(TENANT)).toEqual({ kind: "waiting", for: "lease" });
     state.token = token;
-    const wide = await setUp({ dimOf: () => 1_024 });
+    const wide = await setUp({ dimOf: () => 2_048 });
     wide.state.devices = state.devices;
     expect(await wide.keeper.tendNow(TENANT)).toEqual({ kind: "waiting", for: "dimension" });
     state.devices = Array.from({ length: 60 }, (_, device) =>

@@ -21,6 +21,12 @@ function setUp(settings: Partial<ModelShelfSettings> = {}) {
       await state.answer();
       return stored.get(`${tenant}/${version}`) ?? null;
     },
+    async models(tenant: string) {
+      return [4, 3, 2, 1].flatMap((version) => {
+        const bytes = stored.get(`${tenant}/${version}`);
+        return bytes === undefined ? [] : [{ version, bytes, samples: 1, learntAtMs: 1 }];
+      });
+    },
   };
   for (const version of [1, 2, 3, 4]) {
     stored.set(`acme/${version}`, encodeModel(learntModel(8, version)));
@@ -38,6 +44,14 @@ describe("model shelf", () => {
     expect(shelf.of("other").get(1)).toBeNull();
     await shelf.load("acme", 1);
     expect(asked).toEqual(["acme/1"]);
+  });
+
+  it("finds the newest there is", async () => {
+    const { shelf, stored } = setUp();
+    expect((await shelf.newest("acme"))?.version).toBe(4);
+    stored.delete("acme/4");
+    expect((await shelf.newest("acme"))?.version).toBe(3);
+    expect(await shelf.newest("other")).toBeNull();
   });
 
   it("many who ask at the same time make one call", async () => {
