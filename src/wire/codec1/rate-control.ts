@@ -131,11 +131,10 @@ class Fitting {
       const low = Math.max(this.#finest, tooFine + margin);
       const high = Math.min(STEP_INDEX_MAX, coarser - margin);
       if (low > high) break;
-      const stride = this.#stride(candidate, last, spare - near / 2);
-      const wanted = Math.min(high, Math.max(low, place + stride));
-      // A secant that creeps along one end of its bracket is not getting there: halve it instead.
-      const creeps = search >= PATIENCE && (wanted === low || wanted === high);
-      place = creeps ? (low + high) / 2 : wanted;
+      place = Math.min(
+        high,
+        Math.max(low, place + this.#stride(candidate, last, spare - near / 2)),
+      );
       last = candidate;
     }
     return best;
