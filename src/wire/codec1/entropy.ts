@@ -50,7 +50,7 @@ export interface EntropyModel {
   readonly rates: Uint16Array;
 }
 
-/** From the shares of every row, one after the other, the shifts, the mean levels and the rates. */
+/** From the shares of every row, one after the other, the shifts, the mean levels and the rates. @public */
 export function entropyModel(
   shares: ArrayLike<number>,
   shifts: Int16Array,

@@ -26,7 +26,7 @@ export const FALLING = scaled(
   0.845,
 );
 
-export function spectrumOf(variances: readonly number[]): Int16Array {
+function spectrumOf(variances: readonly number[]): Int16Array {
   return Int16Array.from(variances, (variance) => Math.round(16 * Math.log2(variance)));
 }
 
