@@ -97,6 +97,7 @@ export async function registerFaults(store: Store, fleet: FleetUnderTest): Promi
         belief !== undefined &&
         live.epoch === belief.epoch &&
         live.seq === belief.seq &&
+        live.space === belief.space &&
         sameVector(live.vector, belief.vector);
       if (same) continue;
       const name = (of: { seq: number } | null | undefined) => (of ? `seq ${of.seq}` : "nothing");
@@ -108,8 +109,9 @@ export async function registerFaults(store: Store, fleet: FleetUnderTest): Promi
 
 /** P5: every device holds the current release, with its very content. */
 export async function versionFaults(store: Store, fleet: FleetUnderTest): Promise<string[]> {
-  const ladder = (await store.currentRelease(TENANT))?.ladder;
-  if (ladder === undefined || ladder.version === 0) return ["P5: nothing was ever released"];
+  // The devices under test speak minor 1, so what they hold is rendition 1.
+  const ladder = (await store.currentRelease(TENANT))?.ladder1 ?? null;
+  if (ladder === null || ladder.version === 0) return ["P5: nothing was ever released"];
   const hex = (hash: Uint8Array | null) => Buffer.from(hash ?? []).toString("hex");
   const newest = `version ${ladder.version} (${hex(ladder.contentHash)})`;
   return fleet.devices.flatMap(({ key, client }) => {

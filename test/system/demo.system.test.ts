@@ -66,6 +66,9 @@ describe.concurrent("demo: the verdict", () => {
       expect(result.pushBytes.p50).toBeGreaterThan(0);
       expect(result.pushBytes.p50).toBeLessThanOrEqual(result.pushBytes.p95);
       expect(result.pushBytes.p95).toBeLessThanOrEqual(result.pushBytes.max);
+      // P7: what the README promises of codec 1.
+      expect(result.pushBytes.max).toBeLessThanOrEqual(1_024);
+      expect(result.pullBytes.max).toBeLessThanOrEqual(5_120);
       expect(code, result.verdict).toBe(0);
     },
     TIMEOUT_MS,

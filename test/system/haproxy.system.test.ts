@@ -158,8 +158,8 @@ describe("three gateways and two aggregators behind HAProxy", () => {
     }
     await waitFor(
       async () => {
-        const ladder = (await store.currentRelease("default"))?.ladder;
-        if (ladder === undefined) return false;
+        const ladder = (await store.currentRelease("default"))?.ladder1 ?? null;
+        if (ladder === null) return false;
         const hash = Buffer.from(ladder.contentHash).toString("hex");
         return tvs.every(({ client }) => {
           const held =
