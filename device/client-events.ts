@@ -2,10 +2,11 @@
  * What a sync client tells its application.
  * @module
  */
-import type { OmegaError } from "../src/core/index.ts";
+import { type OmegaError, unreachable } from "../src/core/index.ts";
 import type { Position, Problem, Trend } from "../src/wire/index.ts";
-import type { GlobalPattern } from "./patterns.ts";
-import type { Phase, SessionStats } from "./session-events.ts";
+import type { Emitter } from "./emitter.ts";
+import { type GlobalPattern, patterns1Of } from "./patterns.ts";
+import type { Notice, Phase, SessionStats } from "./session-events.ts";
 
 export interface SyncResult {
   readonly acked: true;
@@ -59,4 +60,47 @@ export interface SyncClientEvents {
 export interface SyncClientStats extends Readonly<SessionStats> {
   readonly reconnects: number;
   readonly outboxBytes: number;
+}
+
+/** Emits the event that a notice of the session is to the application; errors are the client's own. */
+export function tell(
+  events: Emitter<SyncClientEvents>,
+  notice: Exclude<Notice, { kind: "error" }>,
+): void {
+  switch (notice.kind) {
+    case "release": {
+      const { kind: _, held, ...sizes } = notice;
+      events.emit("release", { version: held.release.version, ...sizes });
+      break;
+    }
+    case "preview": {
+      const { release, model, part, parts } = notice.preview;
+      const { version, trends } = release;
+      const patterns = patterns1Of(release, model);
+      const { frameBytes } = notice;
+      events.emit("preview", { version, part, parts, frameBytes, patterns, trends });
+      break;
+    }
+    case "sent": {
+      const { kind: _, ...sent } = notice;
+      events.emit("sent", sent);
+      break;
+    }
+    case "acked": {
+      const { position, bytes, ms } = notice;
+      events.emit("acked", { position, bytes, ms });
+      break;
+    }
+    case "lost":
+      events.emit("dropped", { ids: notice.items.map(({ id }) => id), error: notice.error });
+      break;
+    case "refused":
+      events.emit("refused", notice.problem);
+      break;
+    case "phase":
+      events.emit("phase", { phase: notice.phase, previous: notice.previous });
+      break;
+    default:
+      unreachable(notice);
+  }
 }

@@ -18,14 +18,19 @@ import {
 } from "../src/core/index.ts";
 import { loadZstd, type Trend, type Zstd } from "../src/wire/index.ts";
 import { SyncClientBuilder } from "./builder.ts";
-import type { SyncClientEvents, SyncClientStats, SyncResult } from "./client-events.ts";
+import {
+  type SyncClientEvents,
+  type SyncClientStats,
+  type SyncResult,
+  tell,
+} from "./client-events.ts";
 import { Connector } from "./connector.ts";
 import { Emitter } from "./emitter.ts";
 import { Engine } from "./engine.ts";
 import type { MessageLine } from "./link.ts";
 import { modelEvent, readModels } from "./models.ts";
 import { type ResolvedOptions, resolveOptions, type SyncClientOptions } from "./options.ts";
-import { type GlobalPattern, patterns1Of, patternsOf } from "./patterns.ts";
+import { type GlobalPattern, patternsOf } from "./patterns.ts";
 import { Session } from "./session.ts";
 import { restoreOutbox } from "./session-apply.ts";
 import { EndpointChooser } from "./session-endpoints.ts";
@@ -364,48 +369,10 @@ export class SyncClient {
   }
 
   #notified(notice: Notice): void {
-    switch (notice.kind) {
-      case "release": {
-        const { held, kind: _, ...sizes } = notice;
-        this.#events.emit("release", { version: held.release.version, ...sizes });
-        break;
-      }
-      case "preview": {
-        const { preview, frameBytes } = notice;
-        const { release, model, part, parts } = preview;
-        const { version, trends } = release;
-        const patterns = patterns1Of(release, model);
-        this.#events.emit("preview", { version, part, parts, frameBytes, patterns, trends });
-        break;
-      }
-      case "sent": {
-        const { kind: _, ...sent } = notice;
-        this.#events.emit("sent", sent);
-        break;
-      }
-      case "acked": {
-        const { position, bytes, ms, items } = notice;
-        this.#tickets.acked(position, items);
-        this.#events.emit("acked", { position, bytes, ms });
-        break;
-      }
-      case "lost":
-        this.#tickets.lost(notice.items, notice.error);
-        this.#events.emit("dropped", {
-          ids: notice.items.map((item) => item.id),
-          error: notice.error,
-        });
-        break;
-      case "refused":
-        this.#events.emit("refused", notice.problem);
-        break;
-      case "phase":
-        this.#events.emit("phase", { phase: notice.phase, previous: notice.previous });
-        break;
-      case "error":
-        this.#fault(notice.error);
-        break;
-    }
+    if (notice.kind === "acked") this.#tickets.acked(notice.position, notice.items);
+    if (notice.kind === "lost") this.#tickets.lost(notice.items, notice.error);
+    if (notice.kind === "error") this.#fault(notice.error);
+    else tell(this.#events, notice);
   }
 
   #fault(error: OmegaError): void {

@@ -26,7 +26,7 @@ import {
   type Service,
 } from "../src/core/index.ts";
 import type { Logger, Metrics } from "../src/observe/index.ts";
-import { encodeRefusal, parseCodecTopic } from "../src/wire/index.ts";
+import { encodeRefusal } from "../src/wire/index.ts";
 import { type DownlinkLimits, downlinkLimits } from "./downlink-limits.ts";
 import { Due } from "./due.ts";
 import { Fanout } from "./fanout.ts";
@@ -34,7 +34,13 @@ import { downParts, type HeldLadder, Ladders, newestOf } from "./ladders.ts";
 import { type CutReason, Link } from "./link.ts";
 import { Models } from "./models.ts";
 import { createPacer, type Pacer } from "./pacer.ts";
-import { createPersistence, type GatewayPersistence, grantedQos, ownLine } from "./persistence.ts";
+import {
+  createPersistence,
+  type GatewayPersistence,
+  grantedQos,
+  ownLine,
+  ownModel,
+} from "./persistence.ts";
 import type { DeviceView, DownlinkSessions, DownlinkSource, GatewayClient, Told } from "./ports.ts";
 import { Reach } from "./reach.ts";
 import { Roster } from "./roster.ts";
@@ -252,7 +258,7 @@ export class Downlink implements DownlinkSessions, Service {
     let owed = false;
     for (const { topic, qos } of subscriptions) {
       if ((qos as number) === REFUSED) continue;
-      const version = modelOf(link, topic);
+      const version = ownModel(client.id, topic);
       if (version !== null) {
         link.subscriber.models.subscribed(version, grantedQos(qos));
         this.#modelsDue.add(link);
@@ -269,7 +275,7 @@ export class Downlink implements DownlinkSessions, Service {
     const link = this.#roster.of(client);
     if (link === undefined) return;
     for (const topic of topics) {
-      const version = modelOf(link, topic);
+      const version = ownModel(client.id, topic);
       if (version !== null) link.subscriber.models.drop(version);
       const line = ownLine(client.id, topic);
       if (line !== null) link.subscriber.unsubscribed(line);
@@ -380,12 +386,6 @@ export class Downlink implements DownlinkSessions, Service {
     this.#count.bytes.add(head.length + body.length);
     link.send(shipment, head, body);
   }
-}
-
-/** The version of the own tenant's model that `topic` names; null for any other topic. */
-function modelOf(link: Link, topic: string): number | null {
-  const model = parseCodecTopic(topic);
-  return model?.tenant === link.subscriber.key.tenant ? model.version : null;
 }
 
 function instruments(metrics: Metrics) {

@@ -17,7 +17,7 @@
  */
 import { Readable } from "node:stream";
 import { deviceName, parseDeviceName, TransportError } from "../src/core/index.ts";
-import { parseTopic, topicOf } from "../src/wire/index.ts";
+import { parseCodecTopic, parseTopic, topicOf } from "../src/wire/index.ts";
 import type { GrantedQos } from "./publish-packet.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Line } from "./subscriber.ts";
@@ -149,6 +149,12 @@ export function ownLine(name: string, topic: string): Line | null {
   const parsed = parseTopic(topic);
   if (parsed === null || parsed.direction === "up") return null;
   return deviceName(parsed.key) === name ? parsed.direction : null;
+}
+
+/** The version of its own tenant's codec model that `topic` is for the client `name`, or null. */
+export function ownModel(name: string, topic: string): number | null {
+  const model = parseCodecTopic(topic);
+  return model?.tenant === parseDeviceName(name).tenant ? model.version : null;
 }
 
 /** Down frames are published with QoS 1, so a grant of 2 delivers at 1 [MQTT-3.8.4-6]. */
