@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { patterns1Of, patternsOf } from "../../device/patterns.ts";
+import { apply } from "../../device/session-apply.ts";
+import { planFrame } from "../../device/session-frames.ts";
 import { encodeCachedRelease, readCachedRelease } from "../../device/session-held.ts";
-import { limits } from "../../src/core/index.ts";
+import { createOutbox } from "../../device/session-state.ts";
+import { limits, seededRandom } from "../../src/core/index.ts";
 import {
   decodeDelta,
   downFrame,
@@ -11,6 +14,7 @@ import {
   encodePull,
   type FrameHeader,
   peekFrame,
+  toGrid,
 } from "../../src/wire/index.ts";
 import { learntModel } from "../wire/codec1/models.ts";
 import { DIM, pattern, World, type WorldOptions, zstd } from "./world.ts";
@@ -418,6 +422,23 @@ describe("session: how codec 1 says an embedding", () => {
     expect(said(world)).toEqual({ codec: 1, space: 1, modes: ["difference"] });
   });
 
+  it("P6: without bias too, since both ends draw the same seeds", () => {
+    const world = live({ mode: "unbiased" });
+    world.server.learn(1);
+    world.server.release(1_000);
+    world.push();
+    world.settle();
+    for (let step = 0; step < 4; step += 1) {
+      world.put({ upserts: [pattern("a", 1 + step / 9), pattern("b", 2 - step / 9)] });
+      world.settle();
+      world.push();
+      world.settle();
+      expectBeliefs(world, 2);
+    }
+    expect(said(world).modes).toContain("difference");
+    expect(world.server.problems).toEqual([]);
+  });
+
   it("a model that the server does not know: the rotation next, and nothing is lost", () => {
     const world = withModel();
     world.server.models.clear();
@@ -479,6 +500,70 @@ describe("session: how codec 1 says an embedding", () => {
 });
 
 describe("session: what goes first, and how much", () => {
+  /** Forty patterns of 384 components in the queue of a device, and frames planned from it. */
+  function queueOf384() {
+    const state = createOutbox("default/tv", 384);
+    state.epoch = 5;
+    const random = seededRandom(11);
+    const targets = Array.from({ length: 40 }, () =>
+      toGrid(Float64Array.from({ length: 384 }, () => random.next() - 0.5)),
+    );
+    const put = (weight: number) =>
+      apply(state, {
+        kind: "put",
+        items: targets.map((target, index) => ({
+          id: `00c0ffee${index.toString(16).padStart(8, "0")}`,
+          value: { target, weight, success: 0.8, samples: 40 + index, updatedAtS: 1_790_000_000 },
+          attempts: 0,
+        })),
+      });
+    const plan = (budgetBytes: number) => {
+      const planned = planFrame(state, {
+        ...{ budgetBytes, budgetBytesMax: 1_024, mode: "tracking", zstd, base: 0 },
+        ...{ voice: { codec: 1, model: null }, vectorBytes: 400 },
+      });
+      if (planned?.kind !== "frame") throw new Error("a frame was planned");
+      apply(state, planned.record);
+      const { encoded, record } = planned;
+      return { bytes: encoded.frame.length, count: record.items.length, nmse: encoded.nmse };
+    };
+    return { state, put, plan };
+  }
+
+  it("P7: ten embeddings to a kilobyte, and on a bad link the same ten in less, only coarser", () => {
+    const { put, plan } = queueOf384();
+    put(5);
+    const frames = [1_024, 768, 512].map(plan);
+    expect(frames.map(({ count }) => count)).toEqual([10, 10, 10]);
+    expect(frames[0]?.bytes).toBeGreaterThan(900);
+    for (const [index, { bytes, nmse }] of frames.entries()) {
+      expect(bytes).toBeLessThanOrEqual([1_024, 768, 512][index] ?? 0);
+      if (index > 0) expect(nmse).toBeGreaterThan(frames[index - 1]?.nmse ?? 1);
+    }
+    // Of embeddings without any structure: a cosine of .945.
+    expect(frames[0]?.nmse).toBeLessThan(0.11);
+  });
+
+  it("the closed loop: what was said coarsely is mended when it is said again, then only named", () => {
+    const { state, put, plan } = queueOf384();
+    const errors: number[] = [];
+    for (let round = 1; round <= 12; round += 1) {
+      put(round);
+      const frames = [];
+      while (state.queued.size > 0) frames.push(plan(1_024));
+      errors.push(Math.max(...frames.map(({ nmse }) => nmse)));
+      apply(state, { kind: "applied", position: { epoch: 5, seq: state.nextSeq - 1 } });
+      expect(frames.reduce((sum, { count }) => sum + count, 0)).toBe(40);
+      if (errors.at(-1) !== 0) continue;
+      expect(frames, "all forty fit one frame when they are kept").toHaveLength(1);
+      break;
+    }
+    expect(errors.at(-1)).toBe(0);
+    for (const [index, error] of errors.entries()) {
+      if (index > 0) expect(error).toBeLessThan(errors[index - 1] ?? 0);
+    }
+  });
+
   it("P7: the heaviest patterns first, the rest in further frames, nothing dropped", () => {
     const world = live({ budgetBytes: 300 });
     const upserts = Array.from({ length: 60 }, (_, index) => {
