@@ -33,6 +33,8 @@ export interface Bench {
   readonly pushes: number;
   readonly pulls: number;
   readonly timing: TimingLimits;
+  /** Of the ratios, which need more runs. */
+  readonly costTiming: TimingLimits;
 }
 
 /** Cosine between a pattern and what it drifts to. */
@@ -134,7 +136,7 @@ function rowOf<C extends Coding>(
   const fidelity = fidelityIn(outcomes, bench);
   const first = outcomes[0] as Outcome<C>;
   // First, because they run the codec warm.
-  const costs = name === "push" ? coder.costs?.(first.job) : {};
+  const costs = name === "push" ? coder.costs?.(first.job, bench.costTiming) : {};
   const [encodeUs = 0] = fastestUs([() => coder.encode(first.job)], bench.timing);
   const [decodeUs = 0] = fastestUs([() => coder.decode(first.job, first.coding)], bench.timing);
   return {

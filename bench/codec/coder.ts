@@ -3,6 +3,7 @@
  * many bytes if it can choose, and say what the other end will hold.
  * @module
  */
+import type { TimingLimits } from "./timing.ts";
 
 export const CASES = ["push", "pull", "pull2", "drift"] as const;
 /**
@@ -93,7 +94,7 @@ export interface Coder<C extends Coding = Coding> {
   /** The receiver's work on the frame: from bytes to vectors. */
   decode(job: Job<C>, coding: C): void;
   /** What a push costs beside what it replaces. */
-  costs?(job: Job<C>): Costs;
+  costs?(job: Job<C>, limits: TimingLimits): Costs;
 }
 
 /** Whether a case is a release on its way down. */

@@ -14,20 +14,25 @@ import { contentOf, encodePush, type PushSetting, receive } from "./omega-push.t
 import { fastestUs, type TimingLimits } from "./timing.ts";
 import type { Compress } from "./zstd19.ts";
 
-const LIMITS: TimingLimits = { runsMin: 30, runsMax: 300, msMax: 1000 };
 /** Until the engine has compiled the hot loops for good. */
 const WARM_UPS = 40;
 
 /** The costs of coding `job`, a push from nothing. */
-export function costsOf(job: Job, setting: PushSetting, compress: Compress): Costs {
+export function costsOf(
+  job: Job,
+  setting: PushSetting,
+  compress: Compress,
+  limits: TimingLimits,
+): Costs {
   const floats = new Uint8Array(Float32Array.from(job.vectors).buffer);
   const encodeVsZstd19 = ratio(
     () => encodePush(job, null, setting),
     () => compress(floats),
+    limits,
   );
   const ours = encodePush(job, null, setting).frame;
   const int8 = int8Frame(job, setting.dim, setting.zstd);
-  const decodeVsInt8 = ratio(adderOf(ours, job, setting), adderOf(int8, job, setting));
+  const decodeVsInt8 = ratio(adderOf(ours, job, setting), adderOf(int8, job, setting), limits);
   return { encodeVsZstd19, decodeVsInt8 };
 }
 
@@ -47,11 +52,11 @@ function adderOf(frame: Uint8Array, job: Job, setting: PushSetting): () => void 
   };
 }
 
-function ratio(a: () => void, b: () => void): number {
+function ratio(a: () => void, b: () => void, limits: TimingLimits): number {
   for (let run = 0; run < WARM_UPS; run += 1) {
     a();
     b();
   }
-  const [aUs = 0, bUs = 1] = fastestUs([a, b], LIMITS);
+  const [aUs = 0, bUs = 1] = fastestUs([a, b], limits);
   return aUs / bUs;
 }

@@ -28,6 +28,7 @@ interface Effort {
   readonly pq: { readonly rowsMax: number; readonly iterations: number };
   readonly devicesMax: number;
   readonly timing: TimingLimits;
+  readonly costTiming: TimingLimits;
 }
 
 const FULL: Effort = {
@@ -37,14 +38,16 @@ const FULL: Effort = {
   pq: { rowsMax: 4096, iterations: 6 },
   devicesMax: 1000,
   timing: { runsMin: 3, runsMax: 30, msMax: 150 },
+  costTiming: { runsMin: 30, runsMax: 300, msMax: 1000 },
 };
 const QUICK: Effort = {
   sizes: { train: 2048, test: 200, query: 60 },
   pushes: 6,
   pulls: 2,
-  pq: { rowsMax: 1024, iterations: 4 },
+  pq: { rowsMax: 1024, iterations: 2 },
   devicesMax: 100,
   timing: { runsMin: 2, runsMax: 10, msMax: 50 },
+  costTiming: { runsMin: 15, runsMax: 100, msMax: 200 },
 };
 
 /** What came out: the rows, and what the plot needs besides. */
@@ -73,8 +76,8 @@ export async function runBench(
     const limit =
       model === null ? null : limitOf(variancesAlong(model.basis, mean, set.test), set.white);
     const context = { dim, mean, envelope, compress };
-    const { pushes, pulls, timing } = effort;
-    const bench: Bench = { set, mean, limit, pushes, pulls, timing };
+    const { pushes, pulls, timing, costTiming } = effort;
+    const bench: Bench = { set, mean, limit, pushes, pulls, timing, costTiming };
     const ours = omegaCoders({ dim, knowledge, zstd, compress });
     const coders = [
       ...fixedBaselines(context),

@@ -26,6 +26,7 @@ const bench: Bench = {
   pushes: 3,
   pulls: 2,
   timing: { runsMin: 1, runsMax: 1, msMax: 0 },
+  costTiming: { runsMin: 1, runsMax: 1, msMax: 0 },
 };
 const compress = await loadZstd19();
 const zstd = await loadZstd();
