@@ -51,6 +51,8 @@ export interface Received {
 }
 
 const CODED_KEY = 7;
+/** Mode, model and step, which say how to read the vectors and carry nothing of them. */
+const HEAD_BYTES = 5;
 const PERMILLE = 1000;
 
 export function encodePush(job: Job, on: PushCoding | null, setting: PushSetting): PushCoding {
@@ -74,7 +76,7 @@ export function encodePush(job: Job, on: PushCoding | null, setting: PushSetting
     get codedBytes() {
       const body = decodeCbor(unpackBody(peekFrame(frame, frame.length).body, zstd));
       const coded = body instanceof Map ? body.get(CODED_KEY) : null;
-      return coded instanceof Uint8Array ? coded.length : 0;
+      return coded instanceof Uint8Array ? coded.length - HEAD_BYTES : 0;
     },
     get decoded() {
       const held = job.items.map(({ id }) => registers.get(id) ?? new Int16Array(dim));
