@@ -96,11 +96,12 @@ describe("protocol version", () => {
     for (const rule of ["delta-body", "snapshot-body", "release-delta-body", "refusal-body"]) {
       expect(names).toContain(rule);
     }
+    expect(names).toEqual(expect.arrayContaining(["delta1-body", "release-part-body"]));
   });
 
   it("PROTOCOL.md quotes golden frames byte for byte", () => {
     const text = readFileSync(PROTOCOL, "utf8");
-    const quoted = [...text.matchAll(/`([a-z-]+)\.bin`:\n+```hex\n([0-9a-f\s]+)```/g)];
+    const quoted = [...text.matchAll(/`([a-z0-9-]+)\.bin`:\n+```hex\n([0-9a-f\s]+)```/g)];
     expect(quoted.length).toBeGreaterThanOrEqual(4);
     for (const [, name, hex] of quoted) {
       const bytes = Buffer.from(goldenBytes(name ?? "")).toString("hex");
