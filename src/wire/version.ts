@@ -36,8 +36,9 @@ export const VERSION_LOG: readonly VersionEntry[] = [
     minor: 1,
     change:
       "Codec models (kind 6) on topics of their own; a device names its minor before it listens; " +
-      "releases in layers, cut into parts (codec 1, header keys 11 and 12).",
+      "codec 1: deltas with their columns in bits (body key 9), and releases in layers, cut into " +
+      "parts (header keys 11 and 12).",
     oldPeersMayIgnore: true,
-    fingerprint: "07284f3b4e203630fb8bcb5e5f43091584034dc08941f5884f432c96e98da75b",
+    fingerprint: "b1ed7e1a818ae29052dc1ecec8a36b901b156983d063a706a0ab85a2092024d9",
   },
 ];

@@ -10,7 +10,6 @@
  * @module
  */
 import {
-  type CodecModel,
   codec0,
   contentHash,
   type DeltaContent,
@@ -30,7 +29,10 @@ import {
   type Zstd,
 } from "../../src/wire/index.ts";
 
+import { DELTA1_CASES } from "./golden-delta1.ts";
 import { LAYERED_CASES } from "./golden-layers.ts";
+import { MODEL } from "./golden-model.ts";
+import { storingZstd } from "./golden-storing.ts";
 
 export interface GoldenCase {
   readonly name: string;
@@ -41,15 +43,6 @@ export interface GoldenCase {
   readonly input: object;
   readonly frame: (zstd: Zstd) => Uint8Array;
 }
-
-/** Never shrinks anything, so every body is stored. */
-const storingZstd: Zstd = {
-  name: "storing",
-  compress: (raw) => raw,
-  decompress: () => {
-    throw new Error("assertion failed: a stored body is not decompressed");
-  },
-};
 
 const TRACE = Uint8Array.from([0xde, 0xad, 0xbe, 0xef]);
 const APPLIED: Position = { epoch: 9_000_001, seq: 41 };
@@ -221,20 +214,6 @@ const PROBLEMS = [
   { reason: "frame.magic", title: "Not a frame", position: null },
 ];
 
-/** Rows of a Hadamard matrix of order 8, the first bent a little so that there is something to mend. */
-const MODEL: CodecModel = {
-  version: 7,
-  dim: 8,
-  mean: Int16Array.from([900, -40, 12, 0, 0, -1, 3, 0]),
-  spectrum: Int16Array.from([400, 352, 320, 288, 256, 192, 64, 0]),
-  basis: Float32Array.from({ length: 64 }, (_, at) => {
-    const [row, column] = [at >> 3, at & 7];
-    const bits = row & column;
-    const sign = ((bits >> 2) ^ (bits >> 1) ^ bits) & 1 ? -1 : 1;
-    return (sign / Math.sqrt(8)) * (row === 0 && column === 0 ? 1.0625 : 1);
-  }),
-};
-
 function packed(raw: Uint8Array, compressed: boolean, zstd: Zstd): PackedBody {
   return { compressed, bytes: compressed ? zstd.compress(raw) : raw };
 }
@@ -308,6 +287,7 @@ function releaseDelta(
 }
 
 export const GOLDEN_CASES: readonly GoldenCase[] = [
+  ...DELTA1_CASES,
   ...LAYERED_CASES,
   delta(
     "delta-absolute-stored",

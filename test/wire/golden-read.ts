@@ -16,6 +16,7 @@ import {
   type Zstd,
 } from "../../src/wire/index.ts";
 import type { GoldenHeld } from "./golden-files.ts";
+import { GOLDEN_CONTEXT } from "./golden-model.ts";
 
 /** Everything that `bytes` say, in JSON. `held` is what they build on. */
 export function readFrame(bytes: Uint8Array, held: GoldenHeld, zstd: Zstd): unknown {
@@ -24,8 +25,9 @@ export function readFrame(bytes: Uint8Array, held: GoldenHeld, zstd: Zstd): unkn
   const common = { header, compressed: body.compressed, bodyBytes: body.bytes.length };
   switch (header.kind) {
     case "delta": {
-      const { dim, upserts, removals } = decodeDelta(frame, zstd);
-      return toJson({ ...common, dim, upserts, removals });
+      const { dim, space, mode, upserts, removals } = decodeDelta(frame, zstd, GOLDEN_CONTEXT);
+      const coding = header.codec === 1 ? { space, mode } : {};
+      return toJson({ ...common, ...coding, dim, upserts, removals });
     }
     case "pull":
       return toJson(common);

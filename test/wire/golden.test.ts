@@ -96,11 +96,12 @@ describe("protocol version", () => {
     for (const rule of ["delta-body", "snapshot-body", "release-delta-body", "refusal-body"]) {
       expect(names).toContain(rule);
     }
+    expect(names).toEqual(expect.arrayContaining(["delta1-body", "release-part-body"]));
   });
 
   it("PROTOCOL.md quotes golden frames byte for byte", () => {
     const text = readFileSync(PROTOCOL, "utf8");
-    const quoted = [...text.matchAll(/`([a-z-]+)\.bin`:\n+```hex\n([0-9a-f\s]+)```/g)];
+    const quoted = [...text.matchAll(/`([a-z0-9-]+)\.bin`:\n+```hex\n([0-9a-f\s]+)```/g)];
     expect(quoted.length).toBeGreaterThanOrEqual(4);
     for (const [, name, hex] of quoted) {
       const bytes = Buffer.from(goldenBytes(name ?? "")).toString("hex");
@@ -113,12 +114,15 @@ describe("PROTOCOL.md", () => {
   const text = readFileSync(PROTOCOL, "utf8");
 
   it("lists every reason the wire gives", () => {
-    const dir = new URL("../../src/wire/", import.meta.url);
-    const code = readdirSync(dir)
-      .filter((file) => file.endsWith(".ts"))
-      .map((file) => readFileSync(new URL(file, dir), "utf8"))
+    const dirs = ["../../src/wire/", "../../src/wire/codec1/"];
+    const code = dirs
+      .map((dir) => new URL(dir, import.meta.url))
+      .flatMap((dir) => readdirSync(dir).map((file) => new URL(file, dir)))
+      .filter((file) => file.pathname.endsWith(".ts"))
+      .map((file) => readFileSync(file, "utf8"))
       .join("\n");
-    const rooms = "frame|header|cbor|zstd|codec|delta|release|refusal|pattern|model";
+    const rooms =
+      "frame|header|cbor|zstd|codec|columns|delta|release|refusal|reference|pattern|model";
     const literal = [...code.matchAll(new RegExp(`"((?:${rooms})\\.[a-z-]+)"`, "g"))];
     const reasons = new Set(literal.map(([, reason]) => reason ?? ""));
     for (const field of Object.values(DELTA_NAMES)) reasons.add(`delta.${field}`);

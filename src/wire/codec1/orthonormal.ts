@@ -47,7 +47,10 @@ export function* orthonormalise(rows: Float64Array, dim: number): Generator<void
 
 function squaredLength(rows: Float64Array, from: number, dim: number): number {
   let sum = 0;
-  for (let at = from; at < from + dim; at += 1) sum += (rows[at] as number) ** 2;
+  for (let at = from; at < from + dim; at += 1) {
+    // Not a power: engines differ in the last bit of that.
+    sum += (rows[at] as number) * (rows[at] as number);
+  }
   return sum;
 }
 

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { requireStep, STEP_INDEX_MAX, stepOf } from "../../../src/wire/codec1/step.ts";
 import { reasonOf } from "../../support/reason.ts";
@@ -14,6 +15,12 @@ describe("codec 1: steps", () => {
     for (let index = 0; index < 32; index += 1) {
       expect(Math.abs(stepOf(index) - 2 ** (index / 32))).toBeLessThan(2 ** -24);
     }
+  });
+
+  it("PROTOCOL.md lists the 32 fractional powers", () => {
+    const text = readFileSync(new URL("../../../src/wire/PROTOCOL.md", import.meta.url), "utf8");
+    const mantissas = Array.from({ length: 32 }, (_, index) => stepOf(index) * 2 ** 24);
+    expect(text.replaceAll(/\s+/g, " ")).toContain(` ${mantissas.join(" ")} `);
   });
 
   it("an index that does not exist is the peer's fault when read, ours when computed", () => {
