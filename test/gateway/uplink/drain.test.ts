@@ -18,7 +18,8 @@ describe("draining", () => {
   test("says not ready first, while clients are still served and accepted", async () => {
     const { gateway, port } = await startGateway({
       http: LOOPBACK,
-      drain: { readyGraceMs: 300, closeMs: 10, flushMs: 100 },
+      // Long enough for a busy machine to do all of this within it.
+      drain: { readyGraceMs: 3_000, closeMs: 10, flushMs: 100 },
     });
     const client = await openSession(port);
     const drained = gateway.drain();
