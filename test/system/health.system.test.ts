@@ -25,7 +25,7 @@ const statusOf = async (process: OmegaProcess, path: string) => (await process.g
 describe("health", () => {
   it("health: start shows the metrics of every room on one page", async () => {
     const start = await bench.start(["start", "--redis", bench.redis.url, ...ANY_PORTS, ...EAGER]);
-    expect((await roomsOf(start)).sort()).toEqual(["aggregate", "gateway", "queue"]);
+    expect((await roomsOf(start)).sort()).toEqual(["aggregate", "codec", "gateway", "queue"]);
     expect(await start.metric("omega_aggregate_shards_held")).toBe(4);
     expect(await start.terminate()).toBe(0);
   }, 120_000);
@@ -34,7 +34,7 @@ describe("health", () => {
     const redis = ["--redis", bench.redis.url];
     const aggregator = await bench.start(["aggregator", ...redis, "--http-port", "0", ...EAGER]);
     expect(await aggregator.get("/readyz")).toEqual({ status: 200, text: '{"ready":true}\n' });
-    expect((await roomsOf(aggregator)).sort()).toEqual(["aggregate", "queue"]);
+    expect((await roomsOf(aggregator)).sort()).toEqual(["aggregate", "codec", "queue"]);
     const becomes = (status: number) =>
       waitFor(async () => (await statusOf(aggregator, "/readyz")) === status, {
         what: `/readyz to answer ${status}`,
