@@ -5,8 +5,8 @@
  * integers in, integers out. A **row** is a class under one of the two quantisers, 2 · class + q. It
  * gives each magnitude 0…14 and the escape (15 and more) a share of 2^15. The share of a nonzero
  * magnitude is even, and its lower half means plus: a sign costs its one bit and no step of its own.
- * Where the density falls within a cell, the cell's mean is nearer to zero than its level; the
- * **shift** says by how much, in 1/256 steps, for magnitudes 1, 2 and ≥ 3.
+ * The mean of what falls into a cell lies beside its level; the **shift** says by how much it is
+ * nearer to zero (or, negative, farther), in 1/256 steps, for magnitudes 1, 2 and ≥ 3.
  *
  * The numbers in the tables are learnt (scripts/train-entropy-tables.mjs) and never change: they are
  * part of the codec. A decoder needs nothing here but integers.
