@@ -49,7 +49,8 @@ export interface Delta1Options {
 
 /**
  * Encodes one delta frame of at most `bytesMax`; null when not even the coarsest step fits, or when
- * it is so coarse that the server would refuse a vector for its norm: send fewer patterns. A difference to a reference in another space than the frame's goes as absolute.
+ * it is so coarse that the server would refuse a vector for its norm: send fewer patterns. A
+ * difference to a reference in another space than the frame's goes as absolute.
  *
  * Throws `SerializationError("delta.…")` for a value out of range.
  */
