@@ -136,7 +136,13 @@ function rowOf<C extends Coding>(
   const fidelity = fidelityIn(outcomes, bench);
   const first = outcomes[0] as Outcome<C>;
   // First, because they run the codec warm.
-  const costs = name === "push" ? coder.costs?.(first.job, bench.costTiming) : {};
+  const costs =
+    name === "push"
+      ? coder.costs?.(
+          outcomes.map(({ job }) => job),
+          bench.costTiming,
+        )
+      : {};
   const [encodeUs = 0] = fastestUs([() => coder.encode(first.job)], bench.timing);
   const [decodeUs = 0] = fastestUs([() => coder.decode(first.job, first.coding)], bench.timing);
   return {

@@ -63,9 +63,9 @@ export interface Coding {
 }
 
 export interface Costs {
-  /** Encoding it ÷ what zstd level 19 takes on its vectors as float32. */
+  /** Encoding them ÷ what zstd level 19 takes on their vectors as float32. */
   readonly encodeVsZstd19: number;
-  /** The aggregator's decode-and-add of it ÷ that of int8 + CBOR + zstd. */
+  /** The aggregator's decode-and-add of them ÷ that of int8 + CBOR + zstd. */
   readonly decodeVsInt8: number;
 }
 
@@ -93,8 +93,8 @@ export interface Coder<C extends Coding = Coding> {
   encode(job: Job<C>): C;
   /** The receiver's work on the frame: from bytes to vectors. */
   decode(job: Job<C>, coding: C): void;
-  /** What a push costs beside what it replaces. */
-  costs?(job: Job<C>, limits: TimingLimits): Costs;
+  /** What pushes cost beside what they replace. */
+  costs?(jobs: readonly Job<C>[], limits: TimingLimits): Costs;
 }
 
 /** Whether a case is a release on its way down. */

@@ -14,25 +14,27 @@ import { contentOf, encodePush, type PushSetting, receive } from "./omega-push.t
 import { fastestUs, type TimingLimits } from "./timing.ts";
 import type { Compress } from "./zstd19.ts";
 
-/** Until the engine has compiled the hot loops for good. */
-const WARM_UPS = 40;
+/** Runs of each kind, until the engine has compiled the hot loops for good. */
+const WARM_UPS = 100;
 
-/** The costs of coding `job`, a push from nothing. */
+/** The costs of coding `jobs`, pushes from nothing: how long the search for the step takes depends on the job. */
 export function costsOf(
-  job: Job,
+  jobs: readonly Job[],
   setting: PushSetting,
   compress: Compress,
   limits: TimingLimits,
 ): Costs {
-  const floats = new Uint8Array(Float32Array.from(job.vectors).buffer);
+  const floats = jobs.map(({ vectors }) => new Uint8Array(Float32Array.from(vectors).buffer));
   const encodeVsZstd19 = ratio(
-    () => encodePush(job, null, setting),
-    () => compress(floats),
+    jobs.map((job) => () => encodePush(job, null, setting)),
+    floats.map((bytes) => () => compress(bytes)),
     limits,
   );
-  const ours = encodePush(job, null, setting).frame;
-  const int8 = int8Frame(job, setting.dim, setting.zstd);
-  const decodeVsInt8 = ratio(adderOf(ours, job, setting), adderOf(int8, job, setting), limits);
+  const decodeVsInt8 = ratio(
+    jobs.map((job) => adderOf(encodePush(job, null, setting).frame, job, setting)),
+    jobs.map((job) => adderOf(int8Frame(job, setting.dim, setting.zstd), job, setting)),
+    limits,
+  );
   return { encodeVsZstd19, decodeVsInt8 };
 }
 
@@ -52,11 +54,18 @@ function adderOf(frame: Uint8Array, job: Job, setting: PushSetting): () => void 
   };
 }
 
-function ratio(a: () => void, b: () => void, limits: TimingLimits): number {
-  for (let run = 0; run < WARM_UPS; run += 1) {
-    a();
-    b();
-  }
-  const [aUs = 0, bUs = 1] = fastestUs([a, b], limits);
-  return aUs / bUs;
+/** Of the fastest runs of all `ours` and of all `theirs`, in turn. */
+function ratio(
+  ours: readonly (() => void)[],
+  theirs: readonly (() => void)[],
+  limits: TimingLimits,
+): number {
+  const acts = [...ours, ...theirs];
+  for (let run = 0; run < WARM_UPS; run += ours.length) for (const act of acts) act();
+  const us = fastestUs(acts, limits);
+  return total(us.slice(0, ours.length)) / total(us.slice(ours.length));
+}
+
+function total(us: readonly number[]): number {
+  return us.reduce((sum, one) => sum + one, 0);
 }

@@ -60,7 +60,7 @@ function coderOf(setting: PushSetting, compress: Compress): Coder<OmegaCoding> {
       if (coding.kind === "pull") decodePull(coding.read, dim, model);
       else receive(coding.frame, job, registersOf(job.on), setting);
     },
-    costs: (job, limits) => costsOf(job, setting, compress, limits),
+    costs: (jobs, limits) => costsOf(jobs, setting, compress, limits),
   };
 }
 

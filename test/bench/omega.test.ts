@@ -104,7 +104,7 @@ describe("bench: ours", () => {
   it("bench: costs are ratios of two times", () => {
     const [task] = pushTasks(bench);
     if (task === undefined) throw new Error("a task");
-    const costs = all[0]?.costs?.({ ...task, on: null }, bench.costTiming);
+    const costs = all[0]?.costs?.([{ ...task, on: null }], bench.costTiming);
     expect(costs?.encodeVsZstd19).toBeGreaterThan(0);
     expect(costs?.decodeVsInt8).toBeGreaterThan(0);
   });

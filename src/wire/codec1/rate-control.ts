@@ -44,8 +44,8 @@ const NEAR_BITS = 12;
 const NEAR_DISTORTION = 0.85;
 /** A bracket this narrow, in step indices, holds nothing better. */
 const BRACKET_MIN = 1 / 8;
-/** After so many searches twice as much is still near. */
-const PATIENCE = 3;
+/** From this search on, each finds twice as much still near: another costs more than its bytes give. */
+const PATIENCE = 2;
 /** A new place is this far, in step indices, from one that is known to be wrong. */
 const MARGIN_MAX = 1 / 16;
 /** Bits per step index: where nothing is left to save, a search strides. */
@@ -118,14 +118,15 @@ class Fitting {
       if (Math.abs(place - step) > STEP_REACH) step = Math.round(place);
       const candidate = this.#search(place, step);
       const spare = bitsMax - candidate.cost.bits;
-      const near = Math.max(NEAR_BITS, NEAR_SHARE * bitsMax) * (search < PATIENCE ? 1 : 2);
       if (spare >= 0) {
         best = candidate;
         coarser = place;
-        if (spare <= near) break;
       } else {
         tooFine = place;
       }
+      const near = Math.max(NEAR_BITS, NEAR_SHARE * bitsMax);
+      const stillNear = near * 2 ** Math.max(0, search - PATIENCE + 1);
+      if (best !== null && bitsMax - best.cost.bits <= stillNear) break;
       if (coarser - tooFine < BRACKET_MIN) break;
       const margin = Math.min(MARGIN_MAX, (coarser - tooFine) / 8);
       const low = Math.max(this.#finest, tooFine + margin);

@@ -17,7 +17,7 @@ import { type LayerSteps, RELEASE1_FRAME_BYTES_MAX } from "./release1.ts";
 import { partBytesMax } from "./release1-body.ts";
 import { type Layer, layerPlan, type ReleaseSpace, releaseSpace } from "./release1-space.ts";
 import { coefficientsOf, NO_STEPS, quantiseLayer } from "./release1-vectors.ts";
-import { TRENDS_SHARE } from "./release1-writer.ts";
+import { FINE_SHARE_MIN, TRENDS_SHARE } from "./release1-writer.ts";
 import { atOnce, type Slices } from "./slices.ts";
 import { STEP_INDEX_MAX } from "./step.ts";
 
@@ -77,9 +77,10 @@ export function* choosingSteps(
   });
   const plan = layerPlan(space, { coarse, fine: coarse, level }, "coarse", sample.length);
   const { indices, left } = quantiseLayer(coefficients, plan);
-  // What the coarse rows leave of their frame is filled with the first fine ones.
-  const spare = Math.max(0, room.coarse - encodeIndices(indices, plan).length - SPARE_UNUSED_BYTES);
-  const fine = yield* findingStep(left, space, "fine", room.fine + spare, (step) => {
+  // What the coarse rows leave of their frame is filled with the first fine ones, if it is much.
+  const spare = room.coarse - encodeIndices(indices, plan).length - SPARE_UNUSED_BYTES;
+  const used = spare < FINE_SHARE_MIN * partBytesMax(frameBytes) ? 0 : spare;
+  const fine = yield* findingStep(left, space, "fine", room.fine + used, (step) => {
     return { coarse, fine: step, level };
   });
   return { coarse, fine, level };

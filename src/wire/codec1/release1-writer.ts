@@ -24,6 +24,11 @@ import { atOnce, type Slices } from "./slices.ts";
 
 /** What of a part trends may take before the patterns have found their place. */
 export const TRENDS_SHARE = 0.2;
+/**
+ * Beside coarse rows, less room than this share of a part stays empty: a fine row or two in it would
+ * cost more than they mend, for the same bytes serve all patterns better than one.
+ */
+export const FINE_SHARE_MIN = 1 / 16;
 
 export interface TransitionPart {
   readonly body: PackedBody;
@@ -137,7 +142,7 @@ class TransitionWriter {
     const body = this.#body(taken);
     if (body.bytes.length > this.#bytesMax)
       throw tooLarge(this.#bytesMax, "has no room for itself");
-    const fineBytes = body.bytes.length - this.#body({ ...taken, fine: 0 }).bytes.length;
+    const fineBytes = this.#fineBytes(taken);
     this.#say(taken);
     this.#first = false;
     return { body, coarse: taken.rows, fine: taken.fine, fineBytes };
@@ -161,8 +166,16 @@ class TransitionWriter {
       taken.rows === this.#rows.length &&
       taken.kept === this.#kept.length &&
       taken.trends === this.#trends.length;
-    if (allSaid) grow("fine", Math.min(rowsMax, this.#fine.length + taken.rows));
-    return taken;
+    const waiting = this.#fine.length + taken.rows;
+    if (allSaid) grow("fine", Math.min(rowsMax, waiting));
+    const few = taken.rows > 0 && taken.fine < waiting;
+    return few && this.#fineBytes(taken) < FINE_SHARE_MIN * this.#bytesMax
+      ? { ...taken, fine: 0 }
+      : taken;
+  }
+
+  #fineBytes(taken: Taken): number {
+    return this.#body(taken).bytes.length - this.#body({ ...taken, fine: 0 }).bytes.length;
   }
 
   /** The trends that keep to their share beside `rows` patterns: those are cheap to name once they are there. */
