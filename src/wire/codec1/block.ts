@@ -26,6 +26,7 @@ import {
   SHIFT_UNIT,
   SYMBOLS,
 } from "./entropy.ts";
+import { decodeIndices } from "./indices.ts";
 import { Block, type BlockPlan, type VectorKind } from "./plan.ts";
 import { STEPS_PER_OCTAVE, stepOf } from "./step.ts";
 import { levelOf, type StateCount } from "./trellis.ts";
@@ -110,7 +111,7 @@ function foreseeRows(values: Float64Array, contexts: Contexts, rows: Uint8Array)
   for (let at = 0; at < values.length; at += 1) {
     rows[at] = rowAt(contexts, at, mean);
     const size = Math.abs(values[at] as number);
-    mean = meanAfter(mean, size < FORESEEN_MIN ? 0 : size, contexts.paces[at] as number);
+    mean = meanAfter(contexts, at, mean, size < FORESEEN_MIN ? 0 : size);
   }
   return rows;
 }
@@ -130,14 +131,27 @@ function bitsOf(indices: Int16Array, block: Block, kind: VectorKind, gain: boole
     const row = rowAt(contexts, at, mean) + q;
     bits += model.bits[row * SYMBOLS + Math.min(magnitude, ESCAPE)] as number;
     if (magnitude >= ESCAPE) bits += escapeBits(magnitude);
-    mean = meanAfter(mean, levelOf(q, magnitude), contexts.paces[at] as number);
+    mean = meanAfter(contexts, at, mean, levelOf(q, magnitude));
     state = next[2 * state + (index & 1)] as number;
   }
   return bits;
 }
 
-/** The coefficients that a block's indices stand for, in grid steps: exact. */
-export function dequantise(indices: Int16Array, plan: BlockPlan): Float64Array {
+/** Undoes what {@link encodeIndices} made of a block: bytes to coefficients. Throws as `decodeIndices`. */
+export function decodeBlock(bytes: Uint8Array, plan: BlockPlan): Float64Array {
+  const { indices, contexts } = decodeIndices(bytes, plan);
+  return dequantise(indices, plan, contexts);
+}
+
+/**
+ * The coefficients that a block's indices stand for, in grid steps: exact. `known`: the contexts of
+ * each vector, where they are at hand.
+ */
+export function dequantise(
+  indices: Int16Array,
+  plan: BlockPlan,
+  known: readonly Contexts[] = [],
+): Float64Array {
   const { dim, kinds } = plan;
   const coefficients = new Float64Array(indices.length);
   const unit = stepOf(plan.step) / SHIFT_UNIT;
@@ -145,7 +159,8 @@ export function dequantise(indices: Int16Array, plan: BlockPlan): Float64Array {
   const { next } = block.trellis;
   const { shifts } = block.model;
   for (const [index, kind] of kinds.entries()) {
-    const contexts = block.of(kind, indices.subarray(index * dim, (index + 1) * dim));
+    const contexts =
+      known[index] ?? block.of(kind, indices.subarray(index * dim, (index + 1) * dim));
     let state = 0;
     let mean = MEAN_FIRST;
     for (let at = 0; at < dim; at += 1) {
@@ -159,7 +174,7 @@ export function dequantise(indices: Int16Array, plan: BlockPlan): Float64Array {
         const value = (level * SHIFT_UNIT - shift) * unit;
         coefficients[index * dim + at] = signed < 0 ? -value : value;
       }
-      mean = meanAfter(mean, level, contexts.paces[at] as number);
+      mean = meanAfter(contexts, at, mean, level);
       state = next[2 * state + (signed & 1)] as number;
     }
   }

@@ -18,7 +18,7 @@
  */
 import { assert, ProtocolError, SerializationError } from "../../core/index.ts";
 import { type GridVector, reconstruct } from "../grid.ts";
-import { BLOCK_COEFFICIENTS_MAX, decodeIndices, dequantise, type VectorKind } from "./block.ts";
+import { BLOCK_COEFFICIENTS_MAX, decodeBlock, dequantise, type VectorKind } from "./block.ts";
 import { type Domain, domainOf, intoDomain, loudness, type Mode, outOfDomain } from "./domain.ts";
 import { toSpace } from "./klt.ts";
 import type { CodecModel, CodecModels } from "./model.ts";
@@ -226,7 +226,7 @@ export function decodeCodec1(
   const frame = frameOf(mode, model, flags & FLAG_64 ? 64 : 8, kinds, dim, context);
   const plan = { ...frame.plan, step };
   const streamAt = HEAD_BYTES + frame.scaleBytes;
-  const decoded = dequantise(decodeIndices(bytes.subarray(streamAt), plan), plan);
+  const decoded = decodeBlock(bytes.subarray(streamAt), plan);
   const residuals = residualsOf(decoded, bytes.subarray(HEAD_BYTES, streamAt), frame, dim);
   return { space, mode, residuals };
 }

@@ -19,12 +19,13 @@
  * @module
  */
 import { CLASSES, type EntropyModel, rowOf } from "./entropy.ts";
-import { levelOf, type Trellis } from "./trellis.ts";
 
 export interface Contexts {
   /** Per coefficient: the row (under quantiser 0) that the mean may not exceed. */
   readonly ceilings: Uint8Array;
-  /** The row by `mean >> MEAN_LOOKUP_SHIFT`; always the widest where nothing is followed. */
+  /** Whether the mean matters; else the ceilings are the rows. */
+  readonly follows: boolean;
+  /** The row by `mean >> MEAN_LOOKUP_SHIFT`. */
   readonly byMean: Uint8Array;
   /** Per coefficient: how slowly the mean moves. */
   readonly paces: Uint8Array;
@@ -37,21 +38,27 @@ export const MEAN_FIRST = 5 << (MEAN_BITS - 2);
 const LEVEL_MAX = 30;
 const MEAN_LOOKUP_SHIFT = 8;
 const MEANS = ((LEVEL_MAX << MEAN_BITS) >> MEAN_LOOKUP_SHIFT) + 1;
-const ROW_WIDEST = 2 * (CLASSES - 1);
-const ALWAYS_WIDEST = new Uint8Array(MEANS).fill(ROW_WIDEST);
+const NOTHING = new Uint8Array(0);
 /** A followed class stays where an index other than 0 is not too dear: the way back up. */
 const ROW_FOLLOWED_MIN = 10;
 const PACE_MIN = 3;
 const PACE_MAX = 6;
 
 /** The row of coefficient `at` under quantiser 0. */
-export function rowAt({ ceilings, byMean }: Contexts, at: number, mean: number): number {
-  return Math.min(ceilings[at] as number, byMean[mean >> MEAN_LOOKUP_SHIFT] as number);
+export function rowAt({ ceilings, follows, byMean }: Contexts, at: number, mean: number): number {
+  const ceiling = ceilings[at] as number;
+  return follows ? Math.min(ceiling, byMean[mean >> MEAN_LOOKUP_SHIFT] as number) : ceiling;
 }
 
-/** The mean after a coefficient of this level, ≥ 0. */
-export function meanAfter(mean: number, level: number, pace: number): number {
-  return mean + ((Math.min(level, LEVEL_MAX) * (1 << MEAN_BITS) - mean) >> pace);
+/** The mean after coefficient `at`, of this level, ≥ 0. */
+export function meanAfter(
+  { follows, paces }: Contexts,
+  at: number,
+  mean: number,
+  level: number,
+): number {
+  if (!follows) return mean;
+  return mean + ((countedLevel(level) * (1 << MEAN_BITS) - mean) >> (paces[at] as number));
 }
 
 export function knownContexts(spectrum: Int16Array, step: number): Contexts {
@@ -59,7 +66,7 @@ export function knownContexts(spectrum: Int16Array, step: number): Contexts {
   for (let at = 0; at < ceilings.length; at += 1) {
     ceilings[at] = rowOf(spectrum[at] as number, step);
   }
-  return { ceilings, byMean: ALWAYS_WIDEST, paces: new Uint8Array(ceilings.length) };
+  return { ceilings, follows: false, byMean: NOTHING, paces: NOTHING };
 }
 
 export function followedContexts({ ceilings }: Contexts, model: EntropyModel): Contexts {
@@ -68,25 +75,23 @@ export function followedContexts({ ceilings }: Contexts, model: EntropyModel): C
     // While fewer than 2^pace coefficients were seen, the mean is about that of what was seen.
     paces[at] = Math.min(PACE_MAX, Math.max(PACE_MIN, 32 - Math.clz32(at)));
   }
-  return { ceilings, byMean: tablesOf(model).followed, paces };
+  return { ceilings, follows: true, byMean: tablesOf(model).followed, paces };
 }
 
 /** One row for all coefficients. */
 export function levelContexts(dim: number, row: number): Contexts {
   const ceilings = new Uint8Array(dim).fill(row);
-  return { ceilings, byMean: ALWAYS_WIDEST, paces: new Uint8Array(dim) };
+  return { ceilings, follows: false, byMean: NOTHING, paces: NOTHING };
 }
 
-/** The row that serves all coefficients of a vector with these indices. */
-export function rowOfIndices(indices: Int16Array, { next }: Trellis, model: EntropyModel): number {
-  let sum = 0;
-  let state = 0;
-  for (let at = 0; at < indices.length; at += 1) {
-    const index = indices[at] as number;
-    sum += Math.min(LEVEL_MAX, levelOf(state & 1, Math.abs(index)));
-    state = next[2 * state + (index & 1)] as number;
-  }
-  const mean = Math.floor((sum * (1 << MEAN_BITS)) / indices.length);
+/** What a level counts for in {@link rowOfLevels}. */
+export function countedLevel(level: number): number {
+  return Math.min(LEVEL_MAX, level);
+}
+
+/** The row that serves all `count` coefficients of a vector whose counted levels add up to `sum`. */
+export function rowOfLevels(sum: number, count: number, model: EntropyModel): number {
+  const mean = Math.floor((sum * (1 << MEAN_BITS)) / count);
   return tablesOf(model).byMean[mean >> MEAN_LOOKUP_SHIFT] as number;
 }
 

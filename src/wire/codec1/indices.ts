@@ -10,7 +10,14 @@
  * @module
  */
 import { assert, ProtocolError } from "../../core/index.ts";
-import { MEAN_FIRST, meanAfter, rowAt } from "./contexts.ts";
+import {
+  type Contexts,
+  countedLevel,
+  MEAN_FIRST,
+  meanAfter,
+  rowAt,
+  rowOfLevels,
+} from "./contexts.ts";
 import { digitsOf, ESCAPE, ESCAPE_LENGTH_BITS, MAGNITUDE_MAX, ROW_STARTS } from "./entropy.ts";
 import { Block, type BlockPlan, type VectorKind } from "./plan.ts";
 import { RansDecoder, RansEncoder } from "./rans.ts";
@@ -38,7 +45,7 @@ export function encodeIndices(indices: Int16Array, plan: BlockPlan): Uint8Array 
       const signed = indices[index * dim + at] as number;
       const q = state & 1;
       putIndex(encoder, starts, (rowAt(contexts, at, mean) + q) * ROW_STARTS, signed);
-      mean = meanAfter(mean, levelOf(q, Math.abs(signed)), contexts.paces[at] as number);
+      mean = meanAfter(contexts, at, mean, levelOf(q, Math.abs(signed)));
       state = next[2 * state + (signed & 1)] as number;
     }
   }
@@ -67,8 +74,14 @@ function putIndex(encoder: RansEncoder, starts: Uint16Array, base: number, index
   encoder.putBits(excess - (1 << (digits - 1)), digits - 1);
 }
 
+export interface DecodedIndices {
+  readonly indices: Int16Array;
+  /** One per vector. */
+  readonly contexts: readonly Contexts[];
+}
+
 /** Undoes {@link encodeIndices}. Throws `ProtocolError("codec.…")` unless all bytes are just that. */
-export function decodeIndices(bytes: Uint8Array, plan: BlockPlan): Int16Array {
+export function decodeIndices(bytes: Uint8Array, plan: BlockPlan): DecodedIndices {
   const { dim, kinds } = plan;
   const count = dim * kinds.length;
   if (count > BLOCK_COEFFICIENTS_MAX) {
@@ -80,25 +93,30 @@ export function decodeIndices(bytes: Uint8Array, plan: BlockPlan): Int16Array {
   const { starts } = block.model;
   const decoder = new RansDecoder(bytes);
   const indices = new Int16Array(count);
+  const contextsOf: Contexts[] = [];
   for (const [index, kind] of kinds.entries()) {
     const contexts = plan.gain ? block.ofRow(takeClass(decoder, block, kind)) : block.ofKind(kind);
+    contextsOf.push(contexts);
     const offset = index * dim;
     let state = 0;
     let mean = MEAN_FIRST;
+    let levels = 0;
     for (let at = 0; at < dim; at += 1) {
       const q = state & 1;
       let signed = decoder.symbol(starts, (rowAt(contexts, at, mean) + q) * ROW_STARTS);
       if (signed === ESCAPE || signed === -ESCAPE) signed = takeEscape(decoder, signed);
       indices[offset + at] = signed;
-      mean = meanAfter(mean, levelOf(q, Math.abs(signed)), contexts.paces[at] as number);
+      const level = levelOf(q, Math.abs(signed));
+      levels += countedLevel(level);
+      mean = meanAfter(contexts, at, mean, level);
       state = next[2 * state + (signed & 1)] as number;
     }
-    if (contexts !== block.of(kind, indices.subarray(offset, offset + dim))) {
+    if (plan.gain && contexts !== block.ofRow(rowOfLevels(levels, dim, block.model))) {
       throw new ProtocolError("codec.class", `vector ${index} is not of the class that it names`);
     }
   }
   decoder.end();
-  return indices;
+  return { indices, contexts: contextsOf };
 }
 
 function takeClass(decoder: RansDecoder, block: Block, kind: VectorKind): number {

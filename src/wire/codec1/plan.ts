@@ -4,13 +4,14 @@
  */
 import {
   type Contexts,
+  countedLevel,
   followedContexts,
   knownContexts,
   levelContexts,
-  rowOfIndices,
+  rowOfLevels,
 } from "./contexts.ts";
 import { CLASSES, type EntropyModel, entropyModelOf } from "./entropy.ts";
-import { type StateCount, TRELLISES, type Trellis } from "./trellis.ts";
+import { levelOf, type StateCount, TRELLISES, type Trellis } from "./trellis.ts";
 
 export type VectorKind = "absolute" | "difference";
 
@@ -64,7 +65,15 @@ export class Block {
   /** The contexts of a vector whose indices are known. */
   of(kind: VectorKind, indices: Int16Array): Contexts {
     if (!this.#plan.gain) return this.#ofKind[kind];
-    return this.ofRow(rowOfIndices(indices, this.trellis, this.model));
+    const { next } = this.trellis;
+    let sum = 0;
+    let state = 0;
+    for (let at = 0; at < indices.length; at += 1) {
+      const index = indices[at] as number;
+      sum += countedLevel(levelOf(state & 1, Math.abs(index)));
+      state = next[2 * state + (index & 1)] as number;
+    }
+    return this.ofRow(rowOfLevels(sum, indices.length, this.model));
   }
 
   /** The class after the last one of its kind, as a number ≥ 1 that is small when little changed. */

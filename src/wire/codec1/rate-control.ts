@@ -45,7 +45,7 @@ const NEAR_DISTORTION = 0.85;
 /** A bracket this narrow, in step indices, holds nothing better. */
 const BRACKET_MIN = 1 / 8;
 /** From this search on, each finds twice as much still near: another costs more than its bytes give. */
-const PATIENCE = 2;
+const PATIENCE = 1;
 /** A new place is this far, in step indices, from one that is known to be wrong. */
 const MARGIN_MAX = 1 / 16;
 /** Bits per step index: where nothing is left to save, a search strides. */
