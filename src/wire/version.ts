@@ -39,6 +39,6 @@ export const VERSION_LOG: readonly VersionEntry[] = [
       "codec 1: deltas with their columns in bits (body key 9), and releases in layers, cut into " +
       "parts (header keys 11 and 12).",
     oldPeersMayIgnore: true,
-    fingerprint: "b6c08423f529ccb2ea7fb28efe0edb2951cd4f3adc2cf9baee06fdd96b5ec9d8",
+    fingerprint: "b1ed7e1a818ae29052dc1ecec8a36b901b156983d063a706a0ab85a2092024d9",
   },
 ];

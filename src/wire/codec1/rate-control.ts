@@ -38,7 +38,7 @@ interface Candidate {
 /** Searches per goal, at most: enough to come from any guess to any step. */
 const SEARCHES_MAX = 24;
 /** So near to the limit another search is not worth its time: a share of the bits, or a few. */
-const NEAR_SHARE = 0.004;
+const NEAR_SHARE = 0.006;
 const NEAR_BITS = 12;
 /** And a distortion this near to enough is enough. */
 const NEAR_DISTORTION = 0.85;

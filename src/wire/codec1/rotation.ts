@@ -123,16 +123,33 @@ function applySigns(values: Float64Array, at: number, length: number, seed: numb
   }
 }
 
-/** The fast Walsh–Hadamard transform of each block of `block` = 2^k numbers, not yet scaled. */
+/**
+ * The fast Walsh–Hadamard transform of each block of `block` = 2^k numbers, not yet scaled: two of
+ * its k rounds in one pass, with the sums of two passes.
+ */
 function applySylvester(values: Float64Array, at: number, length: number, block: number): void {
-  for (let half = 1; half < block; half *= 2) {
-    for (let from = at; from < at + length; from += 2 * half) {
+  let half = 1;
+  for (; 4 * half <= block; half *= 4) {
+    for (let from = at; from < at + length; from += 4 * half) {
       for (let low = from; low < from + half; low += 1) {
         const a = values[low] as number;
         const b = values[low + half] as number;
-        values[low] = a + b;
-        values[low + half] = a - b;
+        const c = values[low + 2 * half] as number;
+        const d = values[low + 3 * half] as number;
+        values[low] = a + b + (c + d);
+        values[low + half] = a - b + (c - d);
+        values[low + 2 * half] = a + b - (c + d);
+        values[low + 3 * half] = a - b - (c - d);
       }
+    }
+  }
+  if (half === block) return;
+  for (let from = at; from < at + length; from += 2 * half) {
+    for (let low = from; low < from + half; low += 1) {
+      const a = values[low] as number;
+      const b = values[low + half] as number;
+      values[low] = a + b;
+      values[low + half] = a - b;
     }
   }
 }
