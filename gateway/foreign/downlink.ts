@@ -149,7 +149,8 @@ export class ForeignDownlink implements FrameListener<Sender>, Service {
     if (peer === null) return;
     const newest = this.#ladders.current(from.key.tenant)?.version ?? 0;
     peer.behind = told.base < newest;
-    this.#due.add(peer);
+    // Whoever is up to date is told of its watermark with the next release or walk.
+    if (peer.behind || peer.version < 0) this.#due.add(peer);
   }
 
   /** What we publish is kept out of the socket's buffer by the outbox. */

@@ -203,9 +203,11 @@ export class ForeignGateway implements Service {
     this.#log.info("gateway.draining", { leave });
     if (leave) await this.#emptyQueue();
     this.#uplink.rest();
-    await this.#downlink.stop();
+    // It waits for the broker's PUBACKs, which nobody reads any more: the goodbye ends that wait.
+    const silent = this.#downlink.stop();
     await this.#atMost(Promise.all([this.#ingest.flush(), this.#uplink.idle()]));
     await this.#session.leave();
+    await silent;
   }
 
   /** Takes what the broker still holds for this member, until it has been silent for a while. */
@@ -223,9 +225,8 @@ export class ForeignGateway implements Service {
 
   async #stopOnce(): Promise<void> {
     this.#phase = "stopped";
-    await this.#downlink.stop();
     this.#ingest.abort();
-    await this.#session.leave();
+    await Promise.all([this.#downlink.stop(), this.#session.leave()]);
     await this.#http?.stop();
   }
 
