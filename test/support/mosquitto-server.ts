@@ -7,6 +7,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { makeCerts } from "./certs.ts";
 import { freePort, tempDir } from "./disk.ts";
 import { run } from "./process.ts";
 import { waitFor } from "./wait.ts";
@@ -14,6 +15,9 @@ import { waitFor } from "./wait.ts";
 export interface MosquittoServer {
   readonly port: number;
   readonly url: string;
+  /** Of the TLS listener, and the authority that signed its certificate; empty without one. */
+  readonly tlsUrl: string;
+  readonly caFile: string;
   stop(): Promise<void>;
 }
 
@@ -30,8 +34,14 @@ function binary(): string {
   return found;
 }
 
-/** With `user`, nobody else may log in. */
-export async function startMosquitto(user?: MosquittoUser): Promise<MosquittoServer> {
+export interface MosquittoOptions {
+  /** Nobody else may log in. */
+  readonly user?: MosquittoUser;
+  /** Listen for TLS too. */
+  readonly tls?: boolean;
+}
+
+export async function startMosquitto(options: MosquittoOptions = {}): Promise<MosquittoServer> {
   const dir = tempDir("omega-mosquitto-");
   const port = await freePort();
   const lines = [
@@ -40,8 +50,14 @@ export async function startMosquitto(user?: MosquittoUser): Promise<MosquittoSer
     "max_inflight_messages 0",
     "max_queued_bytes 0",
     ...(process.getuid?.() === 0 ? ["user root"] : []),
-    ...loginLines(dir.path, user),
+    ...loginLines(dir.path, options.user),
   ];
+  const tlsPort = await freePort();
+  const certs = options.tls === true ? makeCerts(dir.path) : null;
+  if (certs !== null) {
+    const { certFile, keyFile } = certs;
+    lines.push(`listener ${tlsPort} 127.0.0.1`, `certfile ${certFile}`, `keyfile ${keyFile}`);
+  }
   const file = join(dir.path, "mosquitto.conf");
   writeFileSync(file, `${lines.join("\n")}\n`);
   const server = run(binary(), ["-c", file]);
@@ -49,6 +65,8 @@ export async function startMosquitto(user?: MosquittoUser): Promise<MosquittoSer
   return {
     port,
     url: `mqtt://127.0.0.1:${port}`,
+    tlsUrl: certs === null ? "" : `mqtts://127.0.0.1:${tlsPort}`,
+    caFile: certs?.caFile ?? "",
     stop: async () => {
       await server.kill("SIGKILL");
       await dir.remove();

@@ -35,7 +35,7 @@ const REST_TIMEOUT_MS = 60_000;
 export async function openBrokerScene(opened: Opened): Promise<BrokerScene> {
   const redis = await startRedis();
   opened.add(() => redis.stop());
-  const mosquitto = await startMosquitto();
+  const mosquitto = await startMosquitto({ tls: true });
   opened.add(() => mosquitto.stop());
   const { url } = redis;
   const queue = await redisQueue({ url, shards: SHARDS, log: silentLogger });

@@ -38,7 +38,8 @@ describe("behind another broker", () => {
       const scene = await openBrokerScene(opened);
       const members: Member[] = [];
       for (let number = 1; number <= MEMBERS; number += 1) {
-        members.push(await memberOf(scene, opened, number));
+        // Deltas wait so long in a batch that every kill finds some that are taken and not durable.
+        members.push(await memberOf(scene, opened, number, ["gateway.batch.lingerMs=150"]));
       }
       await Promise.all(members.map(({ process }) => process.start()));
       // Slow enough for a device to stay within the dedup window while a member is away.
@@ -104,7 +105,13 @@ describe("behind another broker", () => {
   it("P5: devices hold the newest release through the broker, while one member is restarted and one leaves for good", async () => {
     const scene = await openBrokerScene(opened);
     const first = await memberOf(scene, opened, 1);
-    const second = await memberOf(scene, opened, 2, ["gateway.broker.leave=true"]);
+    const second = await memberOf(
+      scene,
+      opened,
+      2,
+      ["gateway.broker.leave=true", `gateway.broker.caFile=${scene.mosquitto.caFile}`],
+      scene.mosquitto.tlsUrl,
+    );
     await Promise.all([first.process.start(), second.process.start()]);
     expect(await ask(first, "/readyz")).toMatchObject({ status: 200 });
     const fleet = fleetBehind(scene, 6, 60, newSeed());
@@ -141,7 +148,7 @@ describe("behind another broker", () => {
   it("config: a broker that is not there, refuses the credentials or is no MQTT URL ends the process with words and an exit code", async () => {
     const bench = await openBench({ redis: true });
     opened.add(() => bench.close());
-    const server = await startMosquitto({ name: "omega", password: "right-and-long" });
+    const server = await startMosquitto({ user: { name: "omega", password: "right-and-long" } });
     opened.add(() => server.stop());
     const start = (url: string) =>
       bench.omega([
