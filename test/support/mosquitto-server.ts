@@ -21,7 +21,7 @@ export interface MosquittoServer {
   stop(): Promise<void>;
 }
 
-export interface MosquittoUser {
+interface MosquittoUser {
   readonly name: string;
   readonly password: string;
 }
