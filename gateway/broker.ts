@@ -303,6 +303,7 @@ export class Broker {
     const session = { name: identity.name, key: identity.key, client };
     connection.session = session;
     connection.uplink = this.#options.ingest.open(session, identity.topics, {
+      conn: client.conn,
       pause: () => connection.guard.pause(),
       resume: () => connection.guard.resume(),
       close: (error) => this.#close(connection, error.reason),

@@ -2,6 +2,12 @@ export type { AuthOptions } from "./auth.ts";
 export type { JwtAuthOptions, JwtKeySource } from "./auth-jwt.ts";
 export { devicePassword, type PasswordAuthOptions } from "./auth-password.ts";
 export { DEFAULT_DOWNLINK_LIMITS, type DownlinkLimits } from "./downlink.ts";
+export type { ForeignBrokerOptions } from "./foreign/address.ts";
+export {
+  ForeignGateway,
+  type ForeignGatewayAddresses,
+  type ForeignGatewayOptions,
+} from "./foreign/gateway.ts";
 export {
   DEFAULT_DRAIN_TIMINGS,
   type DrainTimings,

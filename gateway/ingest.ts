@@ -15,6 +15,7 @@
  * dead-letters it with its reason and tells the device (P2).
  * @module
  */
+import type { Writable } from "node:stream";
 import {
   type Clock,
   limits as coreLimits,
@@ -30,7 +31,7 @@ import { type DeviceTopics, type PublishRequest, publishRefusal } from "./acl.ts
 import { Batcher } from "./batcher.ts";
 import { DELTA_OVERHEAD_BYTES, type GatewayLimits } from "./limits.ts";
 import { unsentBytesMax } from "./link.ts";
-import type { DownlinkSessions, GatewayClient, Told } from "./ports.ts";
+import type { FrameListener, GatewayClient, Sender, Told } from "./ports.ts";
 
 /** What the seam touches of a PUBLISH; aedes' own packet object, whose `qos` is changed. */
 export interface TakenPacket extends PublishRequest {
@@ -39,8 +40,8 @@ export interface TakenPacket extends PublishRequest {
 }
 
 /** One client's uplink, from CONNACK 0 to its close. */
-export interface Uplink {
-  readonly client: GatewayClient;
+export interface Uplink<From extends Sender = GatewayClient> {
+  readonly client: From;
   readonly topics: DeviceTopics;
   readonly shard: number;
   readonly window: AckWindow;
@@ -49,6 +50,8 @@ export interface Uplink {
 
 /** What an uplink may do to its connection. */
 export interface UplinkSocket {
+  /** What PUBACKs are written to. */
+  readonly conn: Pick<Writable, "destroyed" | "write" | "writableLength">;
   /** Stops and starts the reading of packets. */
   pause(): void;
   resume(): void;
@@ -56,24 +59,24 @@ export interface UplinkSocket {
   close(error: OmegaError): void;
 }
 
-export interface IngestOptions {
+export interface IngestOptions<From extends Sender = GatewayClient> {
   readonly producer: Pick<DeltaProducer, "add">;
   readonly shards: number;
   readonly limits: GatewayLimits;
-  readonly downlink: Pick<DownlinkSessions, "onPull" | "onUpHeader" | "modelBytes">;
+  readonly downlink: FrameListener<From>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
 
-export class Ingest {
-  readonly #options: IngestOptions;
+export class Ingest<From extends Sender = GatewayClient> {
+  readonly #options: IngestOptions<From>;
   readonly #batcher: Batcher;
   readonly #budget: ByteBudget;
   readonly #frames: Counter;
   readonly #inFlightBytes: Gauge;
 
-  constructor(options: IngestOptions) {
+  constructor(options: IngestOptions<From>) {
     this.#options = options;
     this.#batcher = new Batcher(options);
     this.#budget = new ByteBudget(options.limits.inFlightBytesMax);
@@ -98,9 +101,9 @@ export class Ingest {
   }
 
   /** The uplink of an accepted client. */
-  open(client: GatewayClient, topics: DeviceTopics, socket: UplinkSocket): Uplink {
+  open(client: From, topics: DeviceTopics, socket: UplinkSocket): Uplink<From> {
     const { limits, shards, downlink } = this.#options;
-    const { conn } = client.client;
+    const { conn } = socket;
     const send = (pubacks: Buffer) => {
       if (conn.destroyed) return;
       conn.write(pubacks);
@@ -126,7 +129,7 @@ export class Ingest {
    * Takes a PUBLISH. `done` is aedes' callback: with an error it closes the socket, which is the
    * only refusal MQTT 3.1.1 has; without one it goes on to the next packet.
    */
-  take(uplink: Uplink, packet: TakenPacket, done: (error?: Error) => void): void {
+  take(uplink: Uplink<From>, packet: TakenPacket, done: (error?: Error) => void): void {
     const refusal = publishRefusal(uplink.topics, packet);
     if (refusal !== null) {
       done(new ProtocolError(refusal, `a device may not publish this: ${refusal}`));
@@ -154,7 +157,7 @@ export class Ingest {
     this.#batcher.abort();
   }
 
-  #begin(uplink: Uplink, slot: AckSlot, frame: Buffer): void {
+  #begin(uplink: Uplink<From>, slot: AckSlot, frame: Buffer): void {
     const { client, window } = uplink;
     this.#inFlightBytes.set(this.#budget.used);
     const header = headerOf(frame);

@@ -45,11 +45,18 @@ export interface DownlinkSource {
   watch(listener: ReleaseListener): Promise<() => Promise<void>>;
 }
 
-/** One live session: accepted by CONNACK 0, not yet closed. At most one per `name` in a gateway. */
-export interface GatewayClient {
-  /** `tenant/device`; also the client id inside aedes, so tenants never take over one another. */
+/** The device that a frame came from. */
+export interface Sender {
+  /** `tenant/device`. */
   readonly name: string;
   readonly key: DeviceKey;
+}
+
+/**
+ * One live session: accepted by CONNACK 0, not yet closed. At most one per `name` in a gateway.
+ * Its name is also the client id inside aedes, so tenants never take over one another.
+ */
+export interface GatewayClient extends Sender {
   readonly client: Client;
 }
 
@@ -61,18 +68,22 @@ export interface Told {
   readonly minor: number;
 }
 
-/** The downlink half, as the uplink half calls it. None of these throws; none blocks the uplink. */
-export interface DownlinkSessions {
+/** What the uplink half tells the downlink half of frames. None of these throws; none blocks the uplink. */
+export interface FrameListener<From extends Sender = GatewayClient> {
+  /** The device asked for the newest release and said what it holds and what it can read. */
+  onPull(from: From, told: Told): void;
+  /** A delta passed by, and with it what the device held and could read when it was made. */
+  onUpHeader(from: From, told: Told): void;
+  /** Bytes of codec models on their way out on the connection that the frames of `from` come in on. */
+  modelBytes(from: From): number;
+}
+
+/** The downlink half of sessions, as the uplink half calls it. */
+export interface DownlinkSessions extends FrameListener {
   /** After CONNACK 0. */
   onClientReady(client: GatewayClient): void;
   /** Exactly once for every `onClientReady`, after the socket is closed. */
   onClientGone(client: GatewayClient): void;
-  /** The device asked for the newest release and said what it holds and what it can read. */
-  onPull(client: GatewayClient, told: Told): void;
-  /** A delta passed by, and with it what the device held and could read when it was made. */
-  onUpHeader(client: GatewayClient, told: Told): void;
-  /** Bytes of a codec model on their way to the device. */
-  modelBytes(client: GatewayClient): number;
 }
 
 /** Where a listener really listens: the port the system chose when 0 was asked for. */

@@ -3,7 +3,7 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { createGateway } from "./compose/services.ts";
+import { createForeignGateway, createGateway } from "./compose/services.ts";
 import type { CliContext } from "./output.ts";
 import { addBackendOptions, type ServeOptions, serve } from "./serve.ts";
 
@@ -13,6 +13,10 @@ export function register(program: Command, context: CliContext): void {
     .description("accept devices and queue what they send; run any number behind a TCP balancer")
     .option("--port <port>", "MQTT over TCP")
     .option("--http-port <port>", "health and metrics")
+    .option(
+      "--broker <url>",
+      "take frames from another MQTT 5 broker, mqtt://host:1883, instead of listening for devices",
+    )
     .option("--json", "print one line of JSON on stdout when ready")
     .addOption(new Option("--from-parent", "use the parent process's database").hideHelp())
     .addHelpText(
@@ -21,11 +25,20 @@ export function register(program: Command, context: CliContext): void {
 Examples:
   $ omega-sync gateway --redis redis://127.0.0.1:6379
   $ omega-sync gateway --postgres postgres://omega@127.0.0.1/omega --port 1884 --http-port 9474
-  $ omega-sync gateway --config deploy/omega.yaml`,
+  $ omega-sync gateway --config deploy/omega.yaml
+  $ omega-sync gateway --redis redis://127.0.0.1:6379 --broker mqtts://broker.example.com \\
+      --set gateway.broker.username=omega --set gateway.broker.passwordFile=/run/secrets/broker
+
+With --broker, devices log in at that broker, and who may publish on a device's topic is
+decided by its access rules alone. Each process needs a client id of its own
+(gateway.broker.clientId) that stays the same after a restart. docs/broker.md says what the
+broker must be configured to keep.`,
     )
     .action((options: ServeOptions) =>
       serve(context, options, "gateway", async (parts) => {
-        const gateway = await createGateway(parts);
+        const { url } = parts.config.gateway.broker;
+        const gateway =
+          url === null ? await createGateway(parts) : await createForeignGateway(parts, url);
         return { services: [gateway], describe: () => ({ ...gateway.addresses }) };
       }),
     );

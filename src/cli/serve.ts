@@ -18,6 +18,7 @@ export interface ServeOptions extends ConfigOptions {
   readonly dataDir?: string;
   readonly port?: string;
   readonly httpPort?: string;
+  readonly broker?: string;
   readonly fromParent?: boolean;
   readonly json?: boolean;
 }
@@ -39,6 +40,7 @@ export function backendFlags(options: ServeOptions, role: Role = "start"): FlagS
     { path: "backend", flag: "--postgres", text: options.postgres },
     { path: "dataDir", flag: "--data-dir", text: options.dataDir },
     { path: "gateway.tcp.port", flag: "--port", text: options.port },
+    { path: "gateway.broker.url", flag: "--broker", text: options.broker },
     { path: `${http}.port`, flag: "--http-port", text: options.httpPort },
   ];
 }

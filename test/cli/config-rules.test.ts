@@ -35,6 +35,15 @@ function faultsOf(...set: string[]): readonly string[] {
 
 const PASSWORD = ["gateway.auth.mode=password", "gateway.auth.secretFile=secret"];
 
+describe("config: behind another broker", () => {
+  it("config: a process whose health port is any must name its client id at the broker", () => {
+    const broker = ["gateway.broker.url=mqtt://127.0.0.1", "gateway.http.port=0"];
+    expect(faultsOf(...broker)).toEqual([expect.stringContaining("gateway.broker.clientId")]);
+    expect(faultsOf(...broker, "gateway.broker.clientId=ingest-1")).toEqual([]);
+    expect(faultsOf("gateway.broker.url=mqtt://127.0.0.1")).toEqual([]);
+  });
+});
+
 describe("config: no open doors", () => {
   it.each([
     ["gateway.tcp.host=0.0.0.0"],

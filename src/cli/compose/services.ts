@@ -2,9 +2,11 @@
  * Configuration into services: each room's options filled in from one frozen object.
  * @module
  */
+import { hostname } from "node:os";
 import {
   type AuthOptions,
   createHttpService,
+  ForeignGateway,
   Gateway,
   type HttpService,
   type JwtKeySource,
@@ -15,7 +17,7 @@ import { Aggregator, ModelKeeper, Releaser } from "../../aggregate/index.ts";
 import { assert, type Health, type Service, systemClock } from "../../core/index.ts";
 import type { Logger, Metrics } from "../../observe/index.ts";
 import type { Zstd } from "../../wire/index.ts";
-import type { Config } from "../config.ts";
+import type { Config, Secret } from "../config.ts";
 import type { OpenBackend } from "./backend.ts";
 import { downlinkSource } from "./downlink-source.ts";
 
@@ -30,13 +32,41 @@ export interface Parts {
 
 /** Throws `InvalidConfigError` on what only the room itself can see, such as an unreadable key. */
 export async function createGateway(parts: Parts): Promise<Gateway> {
-  const { config, backend, zstd, log, metrics } = parts;
-  const { http, limits, drain, batch, fanoutPerS } = config.gateway;
-  const { connectsPerS, connectsBurst, ...rest } = limits;
+  const { config } = parts;
   return new Gateway({
+    ...(await gatewayParts(parts)),
     listeners: listenersOf(config.gateway),
-    http: { host: http.host, port: http.port },
     auth: authOf(config.gateway),
+    drain: config.gateway.drain,
+  });
+}
+
+/** The gateway behind the broker at `url`. Throws like {@link createGateway}. */
+export async function createForeignGateway(parts: Parts, url: Secret): Promise<ForeignGateway> {
+  const { config } = parts;
+  const { broker, drain, http } = config.gateway;
+  const { username, password, caFile, clientId, ...rest } = broker;
+  return new ForeignGateway({
+    ...(await gatewayParts(parts)),
+    broker: {
+      ...rest,
+      url: url.reveal(),
+      ...(username === null ? {} : { username }),
+      ...(password === null ? {} : { password: password.reveal() }),
+      ...(caFile === null ? {} : { caFile }),
+      clientId: clientId ?? `omega-${hostname()}-${http.port}`,
+    },
+    tenants: Object.keys(config.tenants),
+    flushMs: drain.flushMs,
+  });
+}
+
+/** What both kinds of gateway need. */
+async function gatewayParts({ config, backend, zstd, log, metrics }: Parts) {
+  const { http, limits, batch, fanoutPerS } = config.gateway;
+  const { connectsPerS, connectsBurst, ...rest } = limits;
+  return {
+    http: { host: http.host, port: http.port },
     shards: config.shards,
     producer: await backend.queue.producer(),
     source: downlinkSource(backend.store, dimsOf(config), zstd),
@@ -48,11 +78,10 @@ export async function createGateway(parts: Parts): Promise<Gateway> {
       batchLingerMs: batch.lingerMs,
     },
     downlinkLimits: { fanoutPerS },
-    drain,
     log: log.child({ room: "gateway" }),
     metrics,
     clock: systemClock,
-  });
+  };
 }
 
 function createAggregator({ config, backend, zstd, log, metrics }: Parts): Aggregator {

@@ -3,7 +3,7 @@
  * @module
  */
 import { z } from "zod";
-import { limits } from "../../core/index.ts";
+import { ID_PATTERN, limits } from "../../core/index.ts";
 import { Secret } from "./secret.ts";
 import { count, file, flag, host, port } from "./setting.ts";
 
@@ -133,6 +133,67 @@ const batch = z.strictObject({
   lingerMs: count(3, { min: 0, max: 1_000 }, "How long a job waits to fill, milliseconds."),
 });
 
+const broker = z.strictObject({
+  url: z
+    .string()
+    .regex(/^mqtts?:\/\/[^\s]+$/, "must start with mqtt:// or mqtts://")
+    .transform((value) => new Secret(value))
+    .nullable()
+    .default(null)
+    .meta({
+      description:
+        "Another MQTT 5 broker that devices connect to: the gateway command then takes their frames from a shared subscription there and opens no listener for devices. Who may publish on a device's topic is decided by that broker's access rules.",
+      secret: "url",
+    }),
+  username: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .meta({ description: "User name at that broker, instead of one in the URL." }),
+  password: z
+    .string()
+    .min(1)
+    .transform((value) => new Secret(value))
+    .nullable()
+    .default(null)
+    .meta({ description: "Password at that broker; better given as a file.", secret: "whole" }),
+  caFile: file("PEM authority to trust for mqtts:// instead of the system's."),
+  clientId: z
+    .string()
+    .regex(/^[!-~]{1,128}$/, "must be 1 to 128 printable characters without spaces")
+    .nullable()
+    .default(null)
+    .meta({
+      description:
+        "Client id at that broker, one for each process and the same after a restart; null: omega-HOSTNAME-HTTPPORT.",
+    }),
+  group: z
+    .string()
+    .regex(ID_PATTERN, "must be 1 to 64 letters, digits, _ or -")
+    .default("omega")
+    .meta({ description: "Name of the shared subscription; the same for all processes." }),
+  sessionExpiryS: count(
+    604_800,
+    { min: 60, max: 0xffffffff },
+    "How long that broker keeps what waits for a process that is away, seconds.",
+  ),
+  inFlightCountMax: count(
+    512,
+    { min: 1, max: 65_535 },
+    "Deltas taken from that broker and not yet acknowledged, of one process.",
+  ),
+  devicesMax: count(
+    50_000,
+    { min: 1, max: 1e7 },
+    "Devices one process remembers, to tell them of a new release; about 500 bytes each.",
+  ),
+  leave: flag(
+    false,
+    "On SIGTERM give the subscription up and take what is queued for it; only for a process that does not come back while others stay.",
+  ),
+});
+
 export const gatewaySchema = z.strictObject({
   tcp: tcp.prefault({}),
   tls: tls.prefault({}),
@@ -142,6 +203,7 @@ export const gatewaySchema = z.strictObject({
   limits: gatewayLimits.prefault({}),
   drain: drain.prefault({}),
   batch: batch.prefault({}),
+  broker: broker.prefault({}),
   fanoutPerS: count(
     5_000,
     { min: 1, max: 1e6 },

@@ -127,6 +127,17 @@ const websocketKeyPair: Rule = {
       : [{ path: "gateway.ws.certFile", fault: "certFile and keyFile go together" }],
 };
 
+/** The broker keeps a process's share of the deltas under its client id while it is away. */
+const brokerKnowsUsAgain: Rule = {
+  reads: ["gateway.broker.url", "gateway.broker.clientId", "gateway.http.port"],
+  check({ gateway: { broker, http } }) {
+    if (broker.url === null || broker.clientId !== null || http.port !== 0) return [];
+    const fault =
+      "must be set when gateway.http.port is 0: the broker must know this process again after a restart";
+    return [{ path: "gateway.broker.clientId", fault }];
+  },
+};
+
 export const RULES: readonly Rule[] = [
   noOpenDoors,
   passwordNeedsSecret,
@@ -136,4 +147,5 @@ export const RULES: readonly Rule[] = [
   websocketKeyPair,
   keepaliveInOrder,
   onePortEach,
+  brokerKnowsUsAgain,
 ];
