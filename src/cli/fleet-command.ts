@@ -2,7 +2,7 @@
  * `omega-sync fleet`: a load of light devices on a server, with thresholds and a report.
  * @module
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { isId, isLoopback, limits, messageOf, systemClock } from "../core/index.ts";
 import {
@@ -141,7 +141,8 @@ async function fleet(
   const target = parseTarget(url, readCa(options.caFile, usage));
   if (target === null) return usage(`not a broker: ${url}; write mqtt://127.0.0.1:1883`);
   requireOwn(target, options, usage);
-  const { processes, pid, metrics } = options;
+  const { processes, pid, metrics, report } = options;
+  if (report !== undefined) requireWritable(report, usage);
   const stopping = new AbortController();
   const onSignal = () => stopping.abort(new Error("interrupted"));
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
@@ -152,7 +153,7 @@ async function fleet(
       onMoment: (moment) => context.stderr.write(`${progressOf(moment)}\n`),
       signal: stopping.signal,
     });
-    if (options.report !== undefined) writeFileSync(options.report, reportHtml(result));
+    if (report !== undefined) writeFileSync(report, reportHtml(result));
     printResult(context, options, { text: textOf(result), value: result });
     context.exitCode = result.thresholds.every(({ ok }) => ok) ? EXIT.ok : EXIT.failure;
   } finally {
@@ -194,6 +195,15 @@ function planOf(context: CliContext, target: Target, options: FleetCommandOption
     secret: secretFile === undefined ? null : readSecretFile("--secret-file", secretFile).reveal(),
     epoch: context.nowMs(),
   };
+}
+
+/** Before the run and not after it. */
+function requireWritable(file: string, usage: (text: string) => never): void {
+  try {
+    appendFileSync(file, "");
+  } catch (error) {
+    usage(`--report ${file}: ${messageOf(error)}`);
+  }
 }
 
 function readCa(file: string | undefined, usage: (text: string) => never): string | null {

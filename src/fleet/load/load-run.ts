@@ -30,8 +30,11 @@ export interface LoadRunOptions {
   readonly onSample: (sample: Sample) => void;
 }
 
-/** How long PUBACKs are waited for after the last delta was due. */
-const GRACE_MS = 10_000;
+/**
+ * How long PUBACKs are waited for after the last delta was due: a device whose server was away for
+ * some seconds may draw a backoff of 16 s.
+ */
+const GRACE_MS = 30_000;
 /** The same for a run that was stopped. */
 const STOPPED_GRACE_MS = 1_000;
 const GRACE_POLL_MS = 20;
