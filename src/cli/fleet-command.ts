@@ -118,8 +118,11 @@ Metrics for --threshold (<, <=, >, >=, =):
 ${rowsOf(METRIC_HELP)}
 
 Every delta is due by the schedule, whatever the server does, and its latency
-counts from then. If the generator itself is too slow, the result says
-saturated and states no server limit.
+counts from then; so late acknowledgements are waited for up to 30 s after the
+end. Latencies are those of the whole run, rates those after the ramp in which
+the devices connect. If the generator itself is too slow, the result says
+saturated and states no server limit. The frames are real: a pool of bodies from
+the device's encoder, each under its own device's header.
 
 Exit code 0: done, 1: a threshold is broken, 2: usage, 69: nobody there or nobody let in.
 

@@ -81,6 +81,17 @@ export class Histogram {
     };
   }
 
+  /** How many samples lie in each octave: [k, count] for those of 2^(k − 1) up to 2^k µs, ascending. */
+  octaves(): (readonly [number, number])[] {
+    const counts = new Map<number, number>();
+    for (let bucket = 0; bucket < BUCKETS; bucket += 1) {
+      const count = this.#counts[bucket] as number;
+      const octave = 32 - Math.clz32(highestMicros(bucket));
+      if (count > 0) counts.set(octave, (counts.get(octave) ?? 0) + count);
+    }
+    return [...counts];
+  }
+
   data(): HistogramData {
     const buckets: number[] = [];
     for (let bucket = 0; bucket < BUCKETS; bucket += 1) {

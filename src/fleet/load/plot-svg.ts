@@ -18,9 +18,9 @@ export interface Plot {
   readonly log?: boolean;
 }
 
-const WIDTH = 860;
-const HEIGHT = 240;
-const MARGIN = { left: 64, right: 150, top: 28, bottom: 28 } as const;
+export const WIDTH = 860;
+export const HEIGHT = 240;
+export const MARGIN = { left: 64, right: 150, top: 28, bottom: 28 } as const;
 /** Okabe and Ito's palette, which colour-blind readers can tell apart. */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#555555"];
 const TICKS = 4;
@@ -118,7 +118,7 @@ function pathOf(
   return steps.join("");
 }
 
-function short(value: number): string {
+export function short(value: number): string {
   if (value >= 1e6) return `${+(value / 1e6).toFixed(1)}M`;
   if (value >= 1e4) return `${+(value / 1e3).toFixed(1)}k`;
   return `${+value.toPrecision(3)}`;

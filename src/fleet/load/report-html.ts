@@ -2,6 +2,7 @@
  * The report: one HTML file that needs nothing but itself. Pure.
  * @module
  */
+import { heatSvg } from "./heat-svg.ts";
 import { escapeXml, type Plot, plotSvg, type Series } from "./plot-svg.ts";
 import type { FleetResult } from "./result.ts";
 import { METRIC_HELP, type MetricName } from "./threshold.ts";
@@ -32,6 +33,7 @@ export function reportHtml(result: FleetResult): string {
     `<p><strong>${escapeXml(result.serverLimitNote)}</strong></p>`,
     thresholdsOf(result),
     "<h2>Over time</h2>",
+    heatSvg(result.moments),
     ...plotsOf(result.moments).map(plotSvg),
     "<h2>Numbers</h2>",
     metricsOf(result),

@@ -13,6 +13,8 @@ export interface Moment {
   readonly connected: number;
   readonly waiting: number;
   readonly ackMs: Quantiles;
+  /** [k, deltas acknowledged after 2^(k − 1) up to 2^k µs]. */
+  readonly ackOctaves: readonly (readonly [number, number])[];
   readonly versions: readonly (readonly [number, number])[];
   /** Jobs in the server's queue; null when nobody was asked or answered. */
   readonly queueDepth: number | null;
@@ -71,6 +73,7 @@ function momentOf(second: number, samples: readonly Sample[], queueDepth: number
     connected: sum((sample) => sample.connected),
     waiting: sum((sample) => sample.waiting),
     ackMs: ackMs.quantiles(),
+    ackOctaves: ackMs.octaves(),
     versions: [...versions].sort(([a], [b]) => a - b),
     queueDepth,
   };

@@ -2,7 +2,7 @@
  * One connection of a light device: TCP, TLS or WebSocket, as little of it as there can be.
  * @module
  */
-import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTcp, isIPv4, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { WebSocket } from "ws";
 import { isLoopback } from "../../core/index.ts";
@@ -67,27 +67,33 @@ export class Opener {
       case "mqtt":
         return this.#openTcp(device, events);
       case "mqtts":
-        return this.#openTls(events);
+        return this.#openTls(device, events);
       case "ws":
       case "wss":
-        return this.#openWebSocket(events);
+        return this.#openWebSocket(device, events);
     }
+  }
+
+  /** The address that a device speaks from; the system's choice for the first ones. */
+  #from(device: number): { localAddress?: string } {
+    const block = Math.floor(device / DEVICES_PER_ADDRESS);
+    const { host } = this.#target;
+    if (block === 0 || !isIPv4(host) || !isLoopback(host)) return {};
+    return { localAddress: `127.0.1.${block}` };
   }
 
   #openTcp(device: number, events: WireEvents): Wire {
     const { host, port } = this.#target;
-    const block = Math.floor(device / DEVICES_PER_ADDRESS);
-    const from =
-      block > 0 && isLoopback(host) && host !== "::1" ? { localAddress: `127.0.1.${block}` } : {};
-    const socket = connectTcp({ host, port, noDelay: true, ...from });
+    const socket = connectTcp({ host, port, noDelay: true, ...this.#from(device) });
     socket.once("connect", events.opened);
     return wireOf(socket, events);
   }
 
-  #openTls(events: WireEvents): Wire {
+  #openTls(device: number, events: WireEvents): Wire {
     const { host, port, ca } = this.#target;
     const socket = connectTls({
       ...{ host, port },
+      ...this.#from(device),
       ...(ca === null ? {} : { ca }),
       ...(this.#session === undefined ? {} : { session: this.#session }),
     });
@@ -102,11 +108,12 @@ export class Opener {
     return wireOf(socket, events);
   }
 
-  #openWebSocket(events: WireEvents): Wire {
+  #openWebSocket(device: number, events: WireEvents): Wire {
     const { protocol, host, port, path, ca } = this.#target;
     const name = host.includes(":") ? `[${host}]` : host;
     const socket = new WebSocket(`${protocol}://${name}:${port}${path}`, "mqtt", {
       perMessageDeflate: false,
+      ...this.#from(device),
       ...(ca === null ? {} : { ca }),
     });
     socket.once("open", events.opened);

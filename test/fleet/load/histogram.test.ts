@@ -45,6 +45,21 @@ describe("load histogram", () => {
     expect(histogram.quantiles()).toMatchObject({ count: 3, max: 2 ** 40, p50: 0.06 });
   });
 
+  it("octaves hold every sample between their two powers of two", () => {
+    fc.assert(
+      fc.property(anyMany, (values) => {
+        const inOctave = (k: number) =>
+          values.filter((ms) => {
+            const micros = Math.round(ms * 1_000);
+            return micros < 2 ** k && micros >= (k === 0 ? 0 : 2 ** (k - 1));
+          }).length;
+        const octaves = of(values).octaves();
+        for (const [k, count] of octaves) expect(count, `octave ${k}`).toBe(inOctave(k));
+        expect(octaves.reduce((sum, [, count]) => sum + count, 0)).toBe(values.length);
+      }),
+    );
+  });
+
   it("an empty one has only zeros, and so has a cleared one", () => {
     const cleared = of([5, 6]);
     cleared.clear();

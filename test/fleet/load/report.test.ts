@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { heatSvg } from "../../../src/fleet/load/heat-svg.ts";
 import { Histogram } from "../../../src/fleet/load/histogram.ts";
 import type { LoadPlan, RunPart } from "../../../src/fleet/load/plan.ts";
 import { escapeXml, plotSvg } from "../../../src/fleet/load/plot-svg.ts";
@@ -90,7 +91,14 @@ describe("a fleet's report", () => {
     const html = reportHtml(run());
     const titles = [...html.matchAll(/aria-label="([^"]*)"/g)].map(([, title]) => title);
     expect(titles).toEqual([
-      ...["PUBACK latency", "Throughput", "Devices", "Waiting", "Devices per version"],
+      ...[
+        "PUBACK latencies",
+        "PUBACK latency",
+        "Throughput",
+        "Devices",
+        "Waiting",
+        "Devices per version",
+      ],
       "Queue depth",
     ]);
     expect(html).toContain(">version 3</text>");
@@ -135,5 +143,19 @@ describe("a plot", () => {
 
   it("escapes what it is given", () => {
     expect(escapeXml(`<a href="x">&'`)).toBe("&#60;a href=&#34;x&#34;&#62;&#38;&#39;");
+  });
+});
+
+describe("the latency histogram over time", () => {
+  it("has a cell for each second and octave that deltas fell into, and at most 200 columns", () => {
+    const { moments } = run();
+    const cells = (svg: string) => [...svg.matchAll(/<rect x="([\d.]+)"/g)].map(([, x]) => x);
+    // 10 and 40 ms, between them 20 and 30: each second has one octave.
+    expect(cells(heatSvg(moments))).toHaveLength(4);
+    const long = Array.from({ length: 1_000 }, (_, index) => ({
+      ...(moments[index % 4] as Moment),
+      second: index + 1,
+    }));
+    expect(new Set(cells(heatSvg(long))).size).toBe(200);
   });
 });
