@@ -145,9 +145,8 @@ export class LightDevice {
   /** Cuts the connection without a word, as a network does; the device comes back with backoff. */
   cut(): void {
     if (this.#wire === null) return;
-    const wire = this.#wire;
-    this.#lost();
-    wire.destroy();
+    this.#world.tally.count("cuts");
+    this.#backOff();
   }
 
   /** For the end of a run: no goodbye, no return. */

@@ -18,7 +18,9 @@ export interface Counts {
   readonly loginsRefused: number;
   /** Connections that ended before their CONNACK, apart from refused ones. */
   readonly connectFailures: number;
-  /** Connections that the server or the network ended later. */
+  /** Connections that the run itself cut, as its network or its scenario wants. */
+  readonly cuts: number;
+  /** Connections that the server ended later. */
   readonly disconnects: number;
   /** Messages on the err topic. */
   readonly refused: number;
@@ -47,7 +49,7 @@ export interface Sample {
 
 const NOTHING: Counts = {
   ...{ offered: 0, acked: 0, resent: 0, connects: 0, busy: 0, loginsRefused: 0 },
-  ...{ connectFailures: 0, disconnects: 0, refused: 0, wrongAnswers: 0 },
+  ...{ connectFailures: 0, cuts: 0, disconnects: 0, refused: 0, wrongAnswers: 0 },
   ...{ downFrames: 0, downBytes: 0, upBytes: 0 },
 };
 

@@ -14,7 +14,7 @@ const METRICS = {
   connect_max: "the same, the worst",
   offered_per_s: "deltas scheduled per second after the ramp",
   acked_per_s: "deltas acknowledged per second after the ramp",
-  errors: "connections refused or lost, wrong answers, refused deltas",
+  errors: "connections refused or ended by the server, wrong answers, refused deltas",
   lost: "deltas scheduled and not acknowledged in the end",
   busy: "logins answered with CONNACK 3, try again later",
   resent: "deltas sent again after a connection was lost",
