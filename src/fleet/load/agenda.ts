@@ -15,10 +15,6 @@ interface Entry {
 export class Agenda {
   readonly #heap: Entry[] = [];
 
-  get size(): number {
-    return this.#heap.length;
-  }
-
   /** `act` is given the time it was due. */
   at(atMs: number, act: (atMs: number) => void): void {
     const heap = this.#heap;
