@@ -29,7 +29,7 @@ const HOUSE = {
       "gateway",
       "device",
     ],
-    npm: ["fast-check"],
+    npm: ["fast-check", "mqtt-packet", "ws", "@types/ws"],
   },
   // src/cli is the composition root: it may open every door.
 };

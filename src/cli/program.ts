@@ -11,6 +11,7 @@ import { register as registerConfig } from "./config-command.ts";
 import { register as registerDemo } from "./demo-command.ts";
 import { register as registerDevice } from "./device-command.ts";
 import { reportError } from "./exit.ts";
+import { register as registerFleet } from "./fleet-command.ts";
 import { register as registerFrame } from "./frame-decode-command.ts";
 import { register as registerGateway } from "./gateway-command.ts";
 import type { CliContext } from "./output.ts";
@@ -24,6 +25,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext) => void)[] = [
   registerGateway,
   registerAggregator,
   registerDevice,
+  registerFleet,
   registerToken,
   registerFrame,
   registerConfig,

@@ -1,0 +1,10 @@
+export { NETWORKS, type NetworkName } from "./network.ts";
+export type { LoadPlan } from "./plan.ts";
+export { reportHtml } from "./report-html.ts";
+export type { FleetResult } from "./result.ts";
+export { runFleet } from "./run-fleet.ts";
+export { SCENARIOS, type ScenarioName } from "./scenario.ts";
+export { pidFault } from "./servers.ts";
+export { METRIC_HELP, parseThreshold, type Threshold } from "./threshold.ts";
+export type { Moment } from "./timeline.ts";
+export { parseTarget, type Target } from "./wire.ts";
