@@ -219,6 +219,7 @@ describe("foreign gateway: the way out", () => {
     broker.deliver(stranger, BAD_FRAME, 2);
     broker.deliver(up("tv-1"), encodePull(3), 3);
     await broker.heard(1);
+    await waitFor(() => producer.added.length > 0);
     expect(producer.added.map(({ key }) => key.tenant)).toEqual(["nobody"]);
     expect(broker.published.map(({ topic }) => topic)).toEqual([down("tv-1")]);
   });
