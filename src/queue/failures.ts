@@ -14,6 +14,11 @@ const NEVER_SENT =
   /isn't writeable|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|timeout exceeded when trying to connect|Connection terminated due to connection timeout|after calling end on the pool/;
 /** A whole answer arrived and it was no: Redis' error replies start in capitals, SQLSTATE has five places. */
 const REDIS_REFUSAL = /^(?:[A-Z]{2,}[A-Z0-9_]*) /;
+/**
+ * What a cluster says of its slots. The client may have sent the same command before, to a node
+ * that then broke off, so that these are no proof that nothing was stored.
+ */
+const CLUSTER_MOVING = /^(?:MOVED|ASK|TRYAGAIN|CLUSTERDOWN) /;
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 /** SQLSTATE classes after which a commit may still have happened: connection lost, server going down, unknown outcome. */
 const SQLSTATE_UNKNOWN = /^(?:08|57P|40003)/;
@@ -33,7 +38,8 @@ export function failureOf(thrown: unknown): OmegaError {
     });
   }
   const refusedBySql = SQLSTATE.test(code) && !SQLSTATE_UNKNOWN.test(code);
-  const refusedByRedis = isReplyError(thrown) && REDIS_REFUSAL.test(message);
+  const refusedByRedis =
+    isReplyError(thrown) && REDIS_REFUSAL.test(message) && !CLUSTER_MOVING.test(message);
   if (refusedBySql || refusedByRedis) {
     return new TransportError("queue.refused", `the queue refused: ${message}`, { cause: thrown });
   }

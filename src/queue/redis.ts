@@ -10,8 +10,14 @@
  * @module
  */
 import { type Job, Queue, Worker } from "bullmq";
-import { Redis, type RedisOptions } from "ioredis";
-import { type Clock, messageOf, TransportError, within } from "../core/index.ts";
+import { Cluster, Redis, type RedisOptions } from "ioredis";
+import {
+  type Clock,
+  messageOf,
+  parseRedisClusterUrl,
+  TransportError,
+  within,
+} from "../core/index.ts";
 import { ShardConsumer } from "./consumer.ts";
 import { judgeDurability, redisFaults } from "./durability.ts";
 import { errorLog } from "./failures.ts";
@@ -23,7 +29,7 @@ import { ShardProducer } from "./producer.ts";
 import { Roster } from "./roster.ts";
 
 export interface RedisQueueOptions extends QueueOptions {
-  /** `redis://[user:password@]host:port[/db]`, or `rediss://` for TLS. */
+  /** `redis://[user:password@]host:port[/db]`, `rediss://` for TLS, or `redis+cluster://host:port,host:port,…`. */
   readonly url: string;
 }
 
@@ -73,8 +79,13 @@ export async function redisQueue(options: RedisQueueOptions): Promise<QueueBacke
 
   const probe = await connect(url, CONSUMER_CONNECTION, resolved);
   try {
-    const faults = redisFaults(await probe.info(), await appendfsyncOf(probe));
-    judgeDurability(faults, resolved.durability, resolved.log);
+    const faults = new Set<string>();
+    // A cluster keeps what it acknowledges only when each of its masters does.
+    for (const server of probe instanceof Cluster ? probe.nodes("master") : [probe]) {
+      const found = redisFaults(await server.info(), await appendfsyncOf(server));
+      for (const fault of found) faults.add(fault);
+    }
+    judgeDurability([...faults], resolved.durability, resolved.log);
   } finally {
     probe.disconnect();
   }
@@ -146,7 +157,7 @@ function redisConsumer(
     log,
     metrics,
     connect: (processor: (job: Job) => Promise<void>, workerOptions) => {
-      const connection = new Redis(url, CONSUMER_CONNECTION);
+      const connection = openClient(url, CONSUMER_CONNECTION);
       connection.on("error", errorLog(log, "queue.consumer.connection", clock));
       const name = queueName(prefix, wanted.shard);
       const streams = { events: { maxLen: EVENTS_MAX } };
@@ -165,6 +176,18 @@ function redisConsumer(
   });
 }
 
+/** Connects by itself; the same settings for the one server or for each node of a cluster. */
+function openClient(url: string, settings: ConnectionSettings): Redis | Cluster {
+  const cluster = parseRedisClusterUrl(url);
+  if (cluster === null) return new Redis(url, settings);
+  const { retryStrategy, enableOfflineQueue, ...perNode } = settings;
+  return new Cluster([...cluster.nodes], {
+    enableOfflineQueue: enableOfflineQueue ?? true,
+    clusterRetryStrategy: (times) => retryStrategy?.(times) ?? RECONNECT_DELAY_MS_MAX,
+    redisOptions: { ...perNode, ...cluster.login },
+  });
+}
+
 /** A client that is ready, or `TransportError("queue.unavailable")` after `startTimeoutMs` of trying. */
 async function connect(
   url: string,
@@ -174,8 +197,8 @@ async function connect(
     readonly startTimeoutMs: number;
     readonly log: ResolvedOptions["log"];
   },
-): Promise<Redis> {
-  const client = new Redis(url, settings);
+): Promise<Redis | Cluster> {
+  const client = openClient(url, settings);
   let lastError: unknown;
   const logError = errorLog(options.log, "queue.redis.error", options.clock);
   client.on("error", (error) => {

@@ -8,12 +8,13 @@
  * noticed before TCP would.
  * @module
  */
-import { Redis } from "ioredis";
+import { Cluster, Redis } from "ioredis";
 import {
   type BackoffPolicy,
   backoffDelayMs,
   InvalidConfigError,
   messageOf,
+  parseRedisClusterUrl,
   type Random,
 } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
@@ -35,14 +36,13 @@ const RECONNECT: BackoffPolicy = { delayMsBase: 100, delayMsMax: 3_000 };
 const RECONNECT_DELAY_MS_MIN = 20;
 
 export class RedisConnection {
-  readonly #redis: Redis;
+  readonly #redis: Redis | Cluster;
   readonly #timeoutMs: number;
 
   /** Does not connect yet: {@link connect} does. Throws `InvalidConfigError` on a URL that is not Redis'. */
   constructor(options: RedisConnectionOptions) {
-    requireRedisUrl(options.url);
     this.#timeoutMs = options.timeoutMs;
-    this.#redis = new Redis(options.url, redisOptions(options));
+    this.#redis = openClient(options);
     this.#redis.on("error", (error) =>
       options.log.warn("store.redis.error", { message: messageOf(error) }),
     );
@@ -75,11 +75,18 @@ export class RedisConnection {
     return this.#settle(this.#redis.callBuffer(command, args.map(toArgument)));
   }
 
-  /** Many commands in one round trip; throws what the first failed one failed with. */
+  /**
+   * Many commands at once, in one round trip where one server has all keys; throws what the
+   * first failed one failed with.
+   */
   async callAll(
     commands: readonly (readonly [command: string, ...args: RedisArgument[]])[],
   ): Promise<unknown[]> {
     if (commands.length === 0) return [];
+    // A pipeline may not span the nodes of a cluster; one by one, each finds its own.
+    if (this.#redis instanceof Cluster) {
+      return Promise.all(commands.map(([command, ...args]) => this.call(command, args)));
+    }
     const pipeline = this.#redis.pipeline();
     for (const [command, ...args] of commands) pipeline.callBuffer(command, args.map(toArgument));
     const results = (await this.#settle(pipeline.exec())) ?? [];
@@ -143,11 +150,29 @@ function redisOptions(options: RedisConnectionOptions) {
   };
 }
 
+function openClient(options: RedisConnectionOptions): Redis | Cluster {
+  const cluster = parseRedisClusterUrl(options.url);
+  const settings = redisOptions(options);
+  if (cluster === null) {
+    requireRedisUrl(options.url);
+    return new Redis(options.url, settings);
+  }
+  const { retryStrategy, lazyConnect, enableOfflineQueue, ...perNode } = settings;
+  return new Cluster([...cluster.nodes], {
+    lazyConnect,
+    enableOfflineQueue,
+    clusterRetryStrategy: retryStrategy,
+    redisOptions: { ...perNode, ...cluster.login },
+  });
+}
+
 function requireRedisUrl(url: string): void {
   const protocol = URL.canParse(url) ? new URL(url).protocol : "";
   if (protocol === "redis:" || protocol === "rediss:") return;
   // The URL may hold a password: say what is wrong with it, not what it is.
-  throw new InvalidConfigError(["the Redis URL must start with redis:// or rediss://"]);
+  throw new InvalidConfigError([
+    "the Redis URL must start with redis:// or rediss://, or be redis+cluster://host:port,host:port",
+  ]);
 }
 
 /** ioredis writes only Buffers as bytes; other views would become "1,2,3". */

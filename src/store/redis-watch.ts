@@ -1,7 +1,11 @@
 /**
  * Notifications from Redis: one connection that does nothing but listen.
+ *
+ * In a cluster every node passes every event on, so one node is enough: any of the URL's, and
+ * after a loss perhaps another.
  * @module
  */
+import { integerBelow, parseRedisClusterUrl, type Random } from "../core/index.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./redis-connection.ts";
 import type { NotificationLink } from "./watch.ts";
 
@@ -12,7 +16,11 @@ export async function openRedisLink(
   onEvent: (event: string) => void,
   onLost: () => void,
 ): Promise<NotificationLink> {
-  const connection = new RedisConnection({ ...options, reconnect: false });
+  const connection = new RedisConnection({
+    ...options,
+    url: anyNode(options.url, options.random),
+    reconnect: false,
+  });
   connection.onMessage(onEvent);
   connection.onClose(onLost);
   await connection.connect();
@@ -28,4 +36,14 @@ export async function openRedisLink(
     },
     close: () => connection.close(),
   };
+}
+
+/** The URL of one node when `url` names a cluster. */
+function anyNode(url: string, random: Random): string {
+  const cluster = parseRedisClusterUrl(url);
+  const node = cluster?.nodes[integerBelow(random, cluster.nodes.length)];
+  if (!cluster || !node) return url;
+  const { username = "", password = "" } = cluster.login;
+  const login = [username, password].map(encodeURIComponent).join(":");
+  return `redis://${login === ":" ? "" : `${login}@`}${node.host}:${node.port}`;
 }

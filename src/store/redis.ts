@@ -63,7 +63,7 @@ import { decodeLadders, decodeRecent, encodeLadders, encodeRecent } from "./rend
 import { type NotificationSource, Watch } from "./watch.ts";
 
 export interface RedisStoreOptions extends StoreOptions {
-  /** `redis://` or `rediss://` (TLS). */
+  /** `redis://`, `rediss://` (TLS) or `redis+cluster://host:port,host:port,…`. */
   readonly url: string;
   readonly log: Logger;
   /** The first part of every key; "omega" by default. */

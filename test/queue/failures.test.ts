@@ -25,6 +25,8 @@ describe("failures", () => {
         "queue.refused",
       ],
       [failing("disk full", { code: "53100" }), "queue.refused"],
+      [failing("CLUSTERDOWN Hash slot not served", { name: "ReplyError" }), "queue.unknown"],
+      [failing("MOVED 3999 127.0.0.1:7001", { name: "ReplyError" }), "queue.unknown"],
       [
         failing("terminating connection due to administrator command", { code: "57P01" }),
         "queue.unknown",

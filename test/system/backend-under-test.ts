@@ -15,6 +15,7 @@ import {
 import { tempDir } from "../support/disk.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { startRedis } from "../support/redis.ts";
+import { startRedisCluster } from "../support/redis-cluster.ts";
 import { DIST } from "./omega-process.ts";
 
 export type BackendKind = "redis" | "postgres" | "embedded";
@@ -34,14 +35,20 @@ export const SHARDS = 2;
 const log = silentLogger;
 
 export function openBackend(kind: BackendKind): Promise<BackendUnderTest> {
-  if (kind === "redis") return openRedis();
+  if (kind === "redis") return startRedis().then((server) => openRedis(server));
   if (kind === "postgres") return openPostgres();
   const dir = tempDir("omega-kill-");
   return openEmbeddedIn(dir.path, () => dir.remove());
 }
 
-async function openRedis(): Promise<BackendUnderTest> {
-  const server = await startRedis();
+export async function openRedisCluster(): Promise<BackendUnderTest> {
+  return openRedis(await startRedisCluster());
+}
+
+async function openRedis(server: {
+  readonly url: string;
+  stop(): Promise<void>;
+}): Promise<BackendUnderTest> {
   const { url } = server;
   const queue = await redisQueue({ url, shards: SHARDS, log });
   const store = await redisStore({ url, shards: SHARDS, log });

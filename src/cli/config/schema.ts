@@ -100,7 +100,8 @@ export const configSchema = z.strictObject({
     })
     .prefault("embedded")
     .meta({
-      description: "Where queue and state live: embedded, a redis:// or a postgres:// URL.",
+      description:
+        "Where queue and state live: embedded, a redis://, redis+cluster:// or postgres:// URL.",
       secret: "url",
     }),
   shards: count(
