@@ -12,7 +12,7 @@ import {
   type Zstd,
 } from "../../src/wire/index.ts";
 
-export const DIM = 384;
+const DIM = 384;
 const PATTERNS_PER_DELTA = 2;
 const PATTERN_COUNT = 500;
 const FRAME_BYTES_MAX = 4_096;
