@@ -79,7 +79,9 @@ async function load(plan: LoadPlan, go: Promise<void>): Promise<LoadResult> {
         connection.greeted = true;
         continue;
       }
-      const latencyMs = nowMs - (connection.sentAtMs.shift() ?? nowMs);
+      const sentAtMs = connection.sentAtMs.shift();
+      if (sentAtMs === undefined) throw new Error("an answer without a request");
+      const latencyMs = nowMs - sentAtMs;
       acked++;
       if (phase === "measure") {
         measured++;

@@ -39,14 +39,15 @@ export async function runRounds(options: Options, say: Say): Promise<Row[]> {
   try {
     await startAll(started, say);
     const rows: Row[] = [];
-    for (let round = 1; round <= pace.rounds; round++) {
+    // Round 0 is for engines and databases to get warm, and counts for nothing.
+    for (let round = 0; round <= pace.rounds; round++) {
       for (const [scenario, entrants] of turns(started)) {
-        for (const entrant of entrants) {
+        for (const entrant of rotated(entrants, round)) {
           const row = await measure(scenario, entrant, { ...pace, ratePerS: options.ratePerS });
           say(
             `round ${round}/${pace.rounds}, ${scenario}, ${row.system}: ${row.ratePerS.toFixed(0)}/s`,
           );
-          rows.push(row);
+          if (round > 0) rows.push(row);
         }
       }
     }
@@ -54,6 +55,12 @@ export async function runRounds(options: Options, say: Say): Promise<Row[]> {
   } finally {
     await Promise.allSettled(started.map(({ system }) => system.stop()));
   }
+}
+
+/** Another one begins each round. */
+function rotated<T>(list: readonly T[], by: number): T[] {
+  const from = by % list.length;
+  return [...list.slice(from), ...list.slice(0, from)];
 }
 
 async function startAll(started: Entrant[], say: Say): Promise<void> {
