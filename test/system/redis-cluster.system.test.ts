@@ -5,19 +5,21 @@ import { afterEach, beforeAll, expect, test } from "vitest";
 import { ensureBuilt } from "../../scripts/prepare.mjs";
 import { seededRandom } from "../../src/core/index.ts";
 import { openRedisCluster } from "./backend-under-test.ts";
+import { OmegaProcess } from "./omega-process.ts";
 import {
+  commandOf,
   expectNoFaults,
   faultsAtRest,
   freePorts,
-  makeAggregator,
   makeFleet,
   makeGateway,
   newSeed,
   Opened,
   randomMoment,
+  settingsOf,
 } from "./scene.ts";
 
-const KILLS = 3;
+const KILLS = 10;
 
 beforeAll(() => ensureBuilt(), 300_000);
 const opened = new Opened();
@@ -29,7 +31,10 @@ test(`P1 P2: ${KILLS} gateway kills on a Redis Cluster lose no acked delta and a
   const ports = await freePorts();
   const backend = await openRedisCluster();
   opened.add(() => backend.close());
-  const aggregator = makeAggregator(backend, ports, null);
+  const aggregator = new OmegaProcess({
+    args: commandOf("aggregator", [...settingsOf(ports), ...backend.settings]),
+    database: null,
+  });
   opened.add(() => aggregator.kill9());
   const gateway = makeGateway(backend, ports);
   opened.add(() => gateway.kill9());
