@@ -12,7 +12,9 @@
 import { type Job, Queue, Worker } from "bullmq";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import {
+  CLUSTER_WITHOUT_RESENDING,
   type Clock,
+  connectMasters,
   messageOf,
   parseRedisClusterUrl,
   TransportError,
@@ -180,9 +182,10 @@ function redisConsumer(
 function openClient(url: string, settings: ConnectionSettings): Redis | Cluster {
   const cluster = parseRedisClusterUrl(url);
   if (cluster === null) return new Redis(url, settings);
-  const { retryStrategy, enableOfflineQueue, ...perNode } = settings;
+  const { retryStrategy, enableOfflineQueue = true, ...perNode } = settings;
   return new Cluster([...cluster.nodes], {
-    enableOfflineQueue: enableOfflineQueue ?? true,
+    ...(enableOfflineQueue ? {} : CLUSTER_WITHOUT_RESENDING),
+    enableOfflineQueue,
     clusterRetryStrategy: (times) => retryStrategy?.(times) ?? RECONNECT_DELAY_MS_MAX,
     redisOptions: { ...perNode, ...cluster.login },
   });
@@ -205,7 +208,9 @@ async function connect(
     lastError = error;
     logError(error);
   });
-  const ready = new Promise<void>((resolve) => client.once("ready", resolve));
+  const ready = new Promise<void>((resolve) => client.once("ready", resolve)).then(() =>
+    client instanceof Cluster ? connectMasters(client) : undefined,
+  );
   try {
     await within(options.clock, options.startTimeoutMs, ready, () => unavailable(lastError));
     return client;

@@ -12,6 +12,8 @@ import { Cluster, Redis } from "ioredis";
 import {
   type BackoffPolicy,
   backoffDelayMs,
+  CLUSTER_WITHOUT_RESENDING,
+  connectMasters,
   InvalidConfigError,
   messageOf,
   parseRedisClusterUrl,
@@ -52,6 +54,7 @@ export class RedisConnection {
   async connect(): Promise<void> {
     try {
       await this.#redis.connect();
+      if (this.#redis instanceof Cluster) await connectMasters(this.#redis);
     } catch (error) {
       this.close();
       throw this.#refusal(error);
@@ -159,6 +162,7 @@ function openClient(options: RedisConnectionOptions): Redis | Cluster {
   }
   const { retryStrategy, lazyConnect, enableOfflineQueue, ...perNode } = settings;
   return new Cluster([...cluster.nodes], {
+    ...CLUSTER_WITHOUT_RESENDING,
     lazyConnect,
     enableOfflineQueue,
     clusterRetryStrategy: retryStrategy,
