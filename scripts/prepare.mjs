@@ -15,7 +15,12 @@ export const EXIT_UNAVAILABLE = 69;
 
 const NODE_MIN = [20, 19];
 /** What the build leaves; one that is missing means that the last build was of an older tree. */
-const BUILT = ["dist/src/cli/main.js", "dist/bench/codec/main.js", "dist/bench/ingest/main.js"];
+const BUILT = [
+  "dist/src/cli/main.js",
+  "dist/bench/codec/main.js",
+  "dist/bench/connections/main.js",
+  "dist/bench/ingest/main.js",
+];
 const SOURCES = ["src", "gateway", "device", "bench", "tsconfig.json", "tsconfig.build.json"];
 
 /** An end that was foreseen: `message` is for the user, `exitCode` for the caller. */

@@ -57,7 +57,7 @@ export async function serve(
 ): Promise<void> {
   const { config } = readConfig(context, options, backendFlags(options, role));
   const log = createLogger({ level: config.log.level, name: `omega-${role}` });
-  const metrics = createMetrics();
+  const metrics = createMetrics({ processMetrics: true });
   const { promise: broken, reject: onCrash } = rejection();
   const zstd = await loadZstd();
   const backend = await openBackend({

@@ -27,6 +27,9 @@ describe("health", () => {
     const start = await bench.start(["start", "--redis", bench.redis.url, ...ANY_PORTS, ...EAGER]);
     expect((await roomsOf(start)).sort()).toEqual(["aggregate", "codec", "gateway", "queue"]);
     expect(await start.metric("omega_aggregate_shards_held")).toBe(4);
+    const { text } = await start.get("/metrics");
+    expect(text).toMatch(/^nodejs_eventloop_lag_max_seconds \d/m);
+    expect(await start.metric("process_resident_memory_bytes")).toBeGreaterThan(0);
     expect(await start.terminate()).toBe(0);
   }, 120_000);
 

@@ -1,0 +1,77 @@
+/**
+ * What a bench says: one figure a row, the floors it is held to, and the machine it ran on. Pure
+ * but for the machine's name.
+ * @module
+ */
+import { cpus, totalmem } from "node:os";
+
+/** One measured figure. */
+export interface Row {
+  readonly scenario: string;
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+}
+
+/** A bound on a figure; `value` must be at most `bound`. */
+export interface Floor {
+  readonly name: string;
+  readonly value: number;
+  readonly bound: number;
+  readonly unit: string;
+  readonly met: boolean;
+}
+
+export interface Report {
+  readonly machine: string;
+  /** YYYY-MM-DD. */
+  readonly date: string;
+  readonly rows: readonly Row[];
+  readonly floors: readonly Floor[];
+}
+
+export function atMost(name: string, value: number, bound: number, unit: string): Floor {
+  return { name, value: rounded(value), bound, unit, met: value <= bound };
+}
+
+export function reportOf(rows: readonly Row[], floors: readonly Floor[]): Report {
+  const date = new Date().toISOString().slice(0, 10);
+  const exact = rows.map((row) => ({ ...row, value: rounded(row.value) }));
+  return { machine: machineName(), date, rows: exact, floors };
+}
+
+/** The report for people. */
+export function textOf({ machine, date, rows, floors }: Report): string {
+  const cells = rows.map(({ scenario, name, value, unit }) => [scenario, name, `${value}`, unit]);
+  const verdicts = floors.map(({ name, value, bound, unit, met }) => [
+    ...[name, `${value}`, `≤ ${bound}`, unit, met ? "met" : "MISSED"],
+  ]);
+  const tables = [
+    columns([["scenario", "figure", "value", "unit"], ...cells], 2),
+    columns([["floor", "value", "bound", "unit", ""], ...verdicts], 1),
+  ];
+  return `${date}, ${machine}\n\n${tables.join("\n\n")}\n`;
+}
+
+/** Three significant digits: a run on a shared machine has no more. */
+function rounded(value: number): number {
+  return Number(value.toPrecision(3));
+}
+
+function machineName(): string {
+  const memoryGiB = Math.round(totalmem() / 1024 ** 3);
+  const node = `node ${process.versions.node}`;
+  return `${cpus().length} × ${cpus()[0]?.model}, ${memoryGiB} GiB, ${process.platform}, ${node}`;
+}
+
+/** Lines of cells in columns, the first `leftCount` of them and the last flush left. */
+function columns(lines: readonly (readonly string[])[], leftCount: number): string {
+  const widths = (lines[0] ?? []).map((_, at) =>
+    Math.max(...lines.map((line) => line[at]?.length ?? 0)),
+  );
+  const pad = (cell: string, at: number) => {
+    const width = widths[at] ?? 0;
+    return at < leftCount || at >= leftCount + 2 ? cell.padEnd(width) : cell.padStart(width);
+  };
+  return lines.map((line) => line.map(pad).join("  ").trimEnd()).join("\n");
+}
