@@ -2,6 +2,7 @@
  * How late a thread that does nothing is woken: what the machine itself adds to every delay measured on it.
  * @module
  */
+import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
 export interface MachineNoise {
@@ -23,12 +24,11 @@ parentPort.on("message", () => {
 export function startMachineNoise(): MachineNoise {
   const worker = new Worker(IDLER, { eval: true });
   return {
-    delayMsMax: () =>
-      new Promise((resolve, reject) => {
-        worker.once("error", reject);
-        worker.once("message", resolve);
-        worker.postMessage("delay");
-      }),
+    async delayMsMax() {
+      worker.postMessage("delay");
+      const [delayMs] = await once(worker, "message");
+      return Number(delayMs);
+    },
     async end() {
       await worker.terminate();
     },

@@ -22,7 +22,15 @@ const BUILT = [
   "dist/bench/ingest/main.js",
   "dist/fuzz/main.js",
 ];
-const SOURCES = ["src", "gateway", "device", "bench", "fuzz", "tsconfig.json", "tsconfig.build.json"];
+const SOURCES = [
+  "src",
+  "gateway",
+  "device",
+  "bench",
+  "fuzz",
+  "tsconfig.json",
+  "tsconfig.build.json",
+];
 
 /** An end that was foreseen: `message` is for the user, `exitCode` for the caller. */
 export class Stop extends Error {
