@@ -8,6 +8,7 @@
 import { Command } from "commander";
 import { register as registerAggregator } from "./aggregator-command.ts";
 import { register as registerConfig } from "./config-command.ts";
+import { register as registerConformance } from "./conformance-command.ts";
 import { register as registerDemo } from "./demo-command.ts";
 import { register as registerDevice } from "./device-command.ts";
 import { reportError } from "./exit.ts";
@@ -26,6 +27,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext) => void)[] = [
   registerAggregator,
   registerDevice,
   registerFleet,
+  registerConformance,
   registerToken,
   registerFrame,
   registerConfig,

@@ -1,0 +1,6 @@
+export {
+  ASSERTIONS,
+  type ConformanceOptions,
+  type ConformanceResult,
+  checkAssertion,
+} from "./run-conformance.ts";
