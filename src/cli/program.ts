@@ -8,6 +8,7 @@
 import { Command } from "commander";
 import { register as registerAggregator } from "./aggregator-command.ts";
 import { register as registerConfig } from "./config-command.ts";
+import { register as registerConformance } from "./conformance-command.ts";
 import { register as registerDeadLetters } from "./dead-letters-command.ts";
 import { register as registerDemo } from "./demo-command.ts";
 import { register as registerDevice } from "./device-command.ts";
@@ -27,6 +28,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext) => void)[] = [
   registerAggregator,
   registerDevice,
   registerFleet,
+  registerConformance,
   registerToken,
   registerFrame,
   registerDeadLetters,
