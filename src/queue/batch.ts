@@ -60,7 +60,7 @@ export function requireEntry(entry: QueueEntry): void {
  * The bytes of one job. Throws `SerializationError("batch.*")` on an entry that
  * cannot be queued, on more than {@link BATCH_ENTRIES_MAX} entries or {@link BATCH_BYTES_MAX} bytes.
  */
-export function encodeBatch(entries: readonly QueueEntry[]): Uint8Array {
+export function encodeBatch(entries: readonly QueueEntry[]): Buffer {
   let size = PREFIX_BYTES;
   for (const entry of entries) {
     requireEntry(entry);

@@ -23,6 +23,7 @@ import {
 } from "../core/index.ts";
 import type { Logger, Metrics } from "../observe/index.ts";
 import { decodeBatch } from "./batch.ts";
+import { type ClaimedBytes, claimOf } from "./claims.ts";
 import { errorLog } from "./failures.ts";
 import { COUNT_MAX, RETRY_BACKOFF, retryDelayMs } from "./job-options.ts";
 import type { ConsumerHooks, DeltaConsumer, EntryHandler, QueueEntry } from "./port.ts";
@@ -62,6 +63,8 @@ const BACKEND_RETRY_DELAY_MS = 1_000;
 interface ConsumerParts {
   readonly worker: Worker;
   readonly queue: Queue;
+  /** The bytes beside the jobs, where the backend keeps them there. */
+  readonly claims?: ClaimedBytes;
   /** Drops the connections without asking the server. */
   readonly dispose: () => Promise<void>;
 }
@@ -139,6 +142,8 @@ export class ShardConsumer implements DeltaConsumer {
     try {
       const entries = await this.#open(job, jobId);
       if (entries !== null) await this.#options.handle(entries, jobId);
+      const claim = claimOf(job.data);
+      if (claim !== null) this.#parts?.claims?.expire(claim);
       this.#count.done.add();
     } catch (error) {
       this.#count.retried.add();
@@ -153,14 +158,14 @@ export class ShardConsumer implements DeltaConsumer {
   /** The entries, or null once a poison job has been handed over. */
   async #open(job: Job, jobId: string): Promise<readonly QueueEntry[] | null> {
     const { shard, hooks } = this.#options;
-    const batch: unknown = job.data?.batch;
-    const text = typeof batch === "string" ? batch : null;
+    let bytes: Buffer | null = null;
     try {
-      return decodeBatch(Buffer.from(text ?? "", "base64"));
+      bytes = await this.#bytesOf(job, jobId);
+      return decodeBatch(bytes ?? Buffer.alloc(0));
     } catch (error) {
       if (!(error instanceof OmegaError)) throw error;
       this.#count.poison.add();
-      const raw = text ?? JSON.stringify(job.data ?? null);
+      const raw = inlineOf(job) ?? bytes?.toString("base64") ?? JSON.stringify(job.data ?? null);
       const poison = { shard, jobId, reason: error.reason, detail: error.message, raw };
       if (hooks.onPoison === undefined) this.#log.error("queue.poison", { ...poison });
       else await hooks.onPoison(poison);
@@ -168,12 +173,25 @@ export class ShardConsumer implements DeltaConsumer {
     }
   }
 
-  #listen({ worker, queue }: ConsumerParts): void {
+  /** The job's bytes, beside it or in it; null when it names none. Rejects as `ClaimedBytes.read` does. */
+  async #bytesOf(job: Job, jobId: string): Promise<Buffer | null> {
+    const claim = claimOf(job.data);
+    const claims = this.#parts?.claims;
+    if (claim !== null && claims !== undefined) return await claims.read(claim, jobId);
+    const text = inlineOf(job);
+    return text === null ? null : Buffer.from(text, "base64");
+  }
+
+  #listen({ worker, queue, claims }: ConsumerParts): void {
     const { shard, hooks, clock } = this.#options;
     const onError = errorLog(this.#log, "queue.consumer.error", clock);
     worker.on("error", onError);
     queue.on("error", onError);
     worker.on("stalled", (jobId) => this.#log.info("queue.stalled", { jobId }));
+    worker.on("completed", (job) => {
+      const claim = claimOf(job.data);
+      if (claim !== null) claims?.drop(claim);
+    });
     worker.on("failed", (job, error) => {
       // Only a job that will not be retried has an end.
       if (job?.finishedOn === undefined) {
@@ -233,6 +251,12 @@ export class ShardConsumer implements DeltaConsumer {
       this.#log.warn("queue.dispose.abandoned", { error: messageOf(error) }),
     );
   }
+}
+
+/** The bytes that a job carries itself, in base64: on PostgreSQL, and from producers before claims. */
+function inlineOf(job: Job): string | null {
+  const batch: unknown = job.data?.batch;
+  return typeof batch === "string" ? batch : null;
 }
 
 /**
