@@ -138,13 +138,19 @@ export class Ingest<From extends Sender = GatewayClient> {
     const frame = Buffer.isBuffer(packet.payload) ? packet.payload : Buffer.from(packet.payload);
     // A refusal needs an identifier, so there is one.
     const packetId = packet.messageId ?? 0;
-    const begin = (slot: AckSlot) => {
-      this.#begin(uplink, slot, frame);
+    const begun = () => {
       packet.qos = 0;
       done();
     };
-    if (uplink.window.admit(packetId, frame.length + DELTA_OVERHEAD_BYTES, begin)) return;
-    done(new ProtocolError("publish.flood", "more deltas wait than a client may send ahead"));
+    if (!this.#admit(uplink, packetId, frame, begun)) done(flood());
+  }
+
+  /**
+   * Takes a delta of which the broker knows nothing: QoS 1, on the device's own topic, with an
+   * identifier. Throws `ProtocolError("publish.flood")`.
+   */
+  takeFrame(uplink: Uplink<From>, packetId: number, frame: Buffer): void {
+    if (!this.#admit(uplink, packetId, frame)) throw flood();
   }
 
   /** Resolves when every delta taken has been answered; bounded by the add timeout. */
@@ -155,6 +161,13 @@ export class Ingest<From extends Sender = GatewayClient> {
   /** Fails what is still unanswered. */
   abort(): void {
     this.#batcher.abort();
+  }
+
+  #admit(uplink: Uplink<From>, packetId: number, frame: Buffer, begun?: () => void): boolean {
+    return uplink.window.admit(packetId, frame.length + DELTA_OVERHEAD_BYTES, (slot) => {
+      this.#begin(uplink, slot, frame);
+      begun?.();
+    });
   }
 
   #begin(uplink: Uplink<From>, slot: AckSlot, frame: Buffer): void {
@@ -181,6 +194,10 @@ export class Ingest<From extends Sender = GatewayClient> {
       },
     });
   }
+}
+
+function flood(): ProtocolError {
+  return new ProtocolError("publish.flood", "more deltas wait than a client may send ahead");
 }
 
 function toldBy({ base, minor = 0 }: { readonly base: number; readonly minor?: number }): Told {
