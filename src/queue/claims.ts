@@ -1,57 +1,56 @@
 /**
- * The claim check: a batch's bytes lie beside the job, which carries only the claim to them.
+ * The claim check: a batch's bytes lie beside the job, which only says that they do.
  *
  *   SET with expiry → add the job → PERSIST      the add is durable when all three are answered
- *   handled → PEXPIRE → job completed → UNLINK
  *
  * Job data is JSON, so bytes in it are base64: a third more of them, stringified,
  * parsed and copied in the gateway, in Redis' script and in the worker. As a value of their own
  * they stay bytes. The commands of one add leave on one connection, which keeps their order, so
- * a job never precedes its bytes. Whoever dies between two steps leaves a value that expires;
- * while a job is open its bytes have no expiry, however long it waits.
+ * a job never precedes its bytes. Whoever dies before the job is there leaves a value that
+ * expires; while a job is open its bytes have no expiry, however long it waits.
+ *
+ * Their key is the one where BullMQ would keep the job's log, which we never write. So the very
+ * script that removes a job removes its bytes, and neither is ever there without the other.
+ * test/queue/claims.redis.test.ts holds BullMQ to that.
  * @module
  */
 import { randomUUID } from "node:crypto";
+import type { JobsOptions } from "bullmq";
 import type { Cluster, Redis } from "ioredis";
 import { ProtocolError } from "../core/index.ts";
 
-/** How long bytes live that no job needs any more, or none needs yet, milliseconds. */
+/** How long bytes live whose job did not come, milliseconds. */
 export const ORPHAN_MS = 24 * 60 * 60 * 1_000;
 
-/** What a job carries instead of its bytes. */
+/** What a job carries whose bytes lie beside it. */
 export interface ClaimData {
-  readonly claim: string;
+  readonly beside: true;
 }
 
-/** The claim in a job's data, or null where the bytes are in the job itself. */
-export function claimOf(data: unknown): string | null {
-  if (typeof data !== "object" || data === null || !("claim" in data)) return null;
-  return typeof data.claim === "string" ? data.claim : null;
+export function isClaim(data: unknown): data is ClaimData {
+  return typeof data === "object" && data !== null && "beside" in data && data.beside === true;
 }
 
 /** The bytes beside the jobs of one queue, as its consumer sees them. */
 export interface ClaimedBytes {
   /**
-   * The bytes of a claim. Rejects with `ProtocolError("claim.missing")` while the job is still there
+   * The bytes of a job. Rejects with `ProtocolError("claim.missing")` while the job is still there
    * without them, which no order of our own commands leads to once its add was acknowledged; and
    * with a plain error when the job has been completed by another consumer meanwhile.
    */
-  read(claim: string, jobId: string): Promise<Buffer>;
-  /** The job's entries are taken: its bytes may go, but only after the job did. Never rejects. */
-  expire(claim: string): void;
-  /** The job is completed. Never rejects. */
-  drop(claim: string): void;
+  read(jobId: string): Promise<Buffer>;
 }
 
-/** `base` is `Queue.qualifiedName`, hash tag included; job ids are numbers, so no key of a job is met. */
-function keyOf(base: string, claim: string): string {
-  return `${base}:bytes:${claim}`;
+/** `base` is `Queue.qualifiedName`, hash tag included. */
+function keyOf(base: string, jobId: string): string {
+  return `${base}:${jobId}:logs`;
 }
 
 /** Stores bytes for jobs of any queue; one for each producer. */
 export class ClaimWriter {
   readonly #client: Redis;
-  readonly #id = randomUUID();
+  /** BullMQ wants ids that are no integers and hold no colon. */
+  readonly #prefix = `b-${randomUUID()}-`;
   #count = 0;
 
   constructor(client: Redis) {
@@ -65,13 +64,13 @@ export class ClaimWriter {
   async add(
     base: string,
     bytes: Buffer,
-    add: (data: ClaimData) => Promise<unknown>,
+    add: (data: ClaimData, options: JobsOptions) => Promise<unknown>,
   ): Promise<void> {
     this.#count += 1;
-    const claim = `${this.#id}-${this.#count}`;
-    const key = keyOf(base, claim);
+    const jobId = `${this.#prefix}${this.#count}`;
+    const key = keyOf(base, jobId);
     const stored = this.#client.set(key, bytes, "PX", ORPHAN_MS);
-    const added = add({ claim });
+    const added = add({ beside: true }, { jobId });
     // Finds nothing where a fast consumer is done with the job already: that is no failure.
     const kept = afterwards(() => this.#client.persist(key));
     const outcomes = await Promise.allSettled([stored, added, kept]);
@@ -93,28 +92,17 @@ function afterwards<T>(act: () => Promise<T>): Promise<T> {
 }
 
 /** The bytes of one queue over the connection of its worker. */
-export function claimedBytes(
-  client: Redis | Cluster,
-  base: string,
-  onError: (error: unknown) => void,
-): ClaimedBytes {
+export function claimedBytes(client: Redis | Cluster, base: string): ClaimedBytes {
   return {
-    async read(claim, jobId) {
-      const bytes = await client.getBuffer(keyOf(base, claim));
+    async read(jobId) {
+      const bytes = await client.getBuffer(keyOf(base, jobId));
       if (bytes !== null) return bytes;
-      // A job goes before its bytes do, so one that is still there was never handled.
       if ((await client.exists(`${base}:${jobId}`)) === 0) {
         throw new Error("the job was completed by another consumer");
       }
-      throw new ProtocolError("claim.missing", `the bytes of job ${jobId} are gone: ${claim}`, {
-        detail: { claim, jobId },
+      throw new ProtocolError("claim.missing", `the bytes of job ${jobId} are gone`, {
+        detail: { jobId },
       });
-    },
-    expire(claim) {
-      client.pexpire(keyOf(base, claim), ORPHAN_MS).catch(onError);
-    },
-    drop(claim) {
-      client.unlink(keyOf(base, claim)).catch(onError);
     },
   };
 }

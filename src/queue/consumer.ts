@@ -23,7 +23,7 @@ import {
 } from "../core/index.ts";
 import type { Logger, Metrics } from "../observe/index.ts";
 import { decodeBatch } from "./batch.ts";
-import { type ClaimedBytes, claimOf } from "./claims.ts";
+import { type ClaimedBytes, isClaim } from "./claims.ts";
 import { errorLog } from "./failures.ts";
 import { COUNT_MAX, RETRY_BACKOFF, retryDelayMs } from "./job-options.ts";
 import type { ConsumerHooks, DeltaConsumer, EntryHandler, QueueEntry } from "./port.ts";
@@ -142,8 +142,6 @@ export class ShardConsumer implements DeltaConsumer {
     try {
       const entries = await this.#open(job, jobId);
       if (entries !== null) await this.#options.handle(entries, jobId);
-      const claim = claimOf(job.data);
-      if (claim !== null) this.#parts?.claims?.expire(claim);
       this.#count.done.add();
     } catch (error) {
       this.#count.retried.add();
@@ -175,23 +173,18 @@ export class ShardConsumer implements DeltaConsumer {
 
   /** The job's bytes, beside it or in it; null when it names none. Rejects as `ClaimedBytes.read` does. */
   async #bytesOf(job: Job, jobId: string): Promise<Buffer | null> {
-    const claim = claimOf(job.data);
     const claims = this.#parts?.claims;
-    if (claim !== null && claims !== undefined) return await claims.read(claim, jobId);
+    if (claims !== undefined && isClaim(job.data)) return await claims.read(jobId);
     const text = inlineOf(job);
     return text === null ? null : Buffer.from(text, "base64");
   }
 
-  #listen({ worker, queue, claims }: ConsumerParts): void {
+  #listen({ worker, queue }: ConsumerParts): void {
     const { shard, hooks, clock } = this.#options;
     const onError = errorLog(this.#log, "queue.consumer.error", clock);
     worker.on("error", onError);
     queue.on("error", onError);
     worker.on("stalled", (jobId) => this.#log.info("queue.stalled", { jobId }));
-    worker.on("completed", (job) => {
-      const claim = claimOf(job.data);
-      if (claim !== null) claims?.drop(claim);
-    });
     worker.on("failed", (job, error) => {
       // Only a job that will not be retried has an end.
       if (job?.finishedOn === undefined) {

@@ -2,7 +2,7 @@
  * The producer: a lane per shard over BullMQ queues of any backend.
  * @module
  */
-import type { Queue } from "bullmq";
+import type { JobsOptions, Queue } from "bullmq";
 import { assert, type Clock, TransportError, within } from "../core/index.ts";
 import type { Metrics } from "../observe/index.ts";
 import { encodeBatch, splitBatch } from "./batch.ts";
@@ -103,7 +103,8 @@ export class ShardProducer implements DeltaProducer {
   async #send(queue: Queue, entries: readonly QueueEntry[]): Promise<void> {
     const { claims } = this.#options;
     const bytes = encodeBatch(entries);
-    const add = (data: ClaimData | InlineData) => queue.add(JOB_NAME, data, JOB_OPTIONS);
+    const add = (data: ClaimData | InlineData, options: JobsOptions = {}) =>
+      queue.add(JOB_NAME, data, { ...JOB_OPTIONS, ...options });
     if (claims === undefined) await add({ batch: bytes.toString("base64") });
     else await claims.add(queue.qualifiedName, bytes, add);
     this.#instruments.jobs.add();

@@ -163,8 +163,7 @@ function redisConsumer(
     metrics,
     connect: (processor: (job: Job) => Promise<void>, workerOptions) => {
       const connection = openClient(url, CONSUMER_CONNECTION);
-      const onError = errorLog(log, "queue.consumer.connection", clock);
-      connection.on("error", onError);
+      connection.on("error", errorLog(log, "queue.consumer.connection", clock));
       const name = queueName(prefix, wanted.shard);
       const streams = { events: { maxLen: EVENTS_MAX } };
       const worker = new Worker(name, processor, {
@@ -177,7 +176,7 @@ function redisConsumer(
         connection.disconnect();
         await worker.disconnect();
       };
-      const claims = claimedBytes(connection, queue.qualifiedName, onError);
+      const claims = claimedBytes(connection, queue.qualifiedName);
       return { worker, queue, claims, dispose };
     },
   });

@@ -47,7 +47,7 @@ test("P1: a job on a cluster holds its bytes itself, whatever a redirection may 
     const frame = Uint8Array.of(1, 2, 3);
     await producer.add(0, [{ key: { tenant: "t", device: "tv" }, receivedAtMs: 0, frame }]);
     const connections = cluster.servers.map(({ url }) => new Redis(url));
-    const keys = await Promise.all(connections.map((connection) => connection.keys("*bytes*")));
+    const keys = await Promise.all(connections.map((connection) => connection.keys("*:logs")));
     for (const connection of connections) connection.disconnect();
     expect(keys.flat()).toEqual([]);
   } finally {
