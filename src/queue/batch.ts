@@ -61,11 +61,13 @@ export function requireEntry(entry: QueueEntry): void {
  * cannot be queued, on more than {@link BATCH_ENTRIES_MAX} entries or {@link BATCH_BYTES_MAX} bytes.
  */
 export function encodeBatch(entries: readonly QueueEntry[]): Buffer {
-  let size = PREFIX_BYTES;
-  for (const entry of entries) {
-    requireEntry(entry);
-    size += entryBytes(entry);
-  }
+  for (const entry of entries) requireEntry(entry);
+  return packBatch(entries);
+}
+
+/** Like {@link encodeBatch}, of entries that {@link splitBatch} has let pass; throws on their sum only. */
+export function packBatch(entries: readonly QueueEntry[]): Buffer {
+  const size = batchBytes(entries);
   if (entries.length > BATCH_ENTRIES_MAX || size > BATCH_BYTES_MAX) {
     throw new SerializationError("batch.size", "a batch holds too much for one job", {
       detail: { entries: entries.length, bytes: size },

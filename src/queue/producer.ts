@@ -5,7 +5,7 @@
 import type { JobsOptions, Queue } from "bullmq";
 import { assert, type Clock, TransportError, within } from "../core/index.ts";
 import type { Metrics } from "../observe/index.ts";
-import { encodeBatch, splitBatch } from "./batch.ts";
+import { packBatch, splitBatch } from "./batch.ts";
 import type { ClaimData, ClaimWriter } from "./claims.ts";
 import { failureOf, unknownOutcome } from "./failures.ts";
 import { JOB_OPTIONS } from "./job-options.ts";
@@ -102,7 +102,7 @@ export class ShardProducer implements DeltaProducer {
 
   async #send(queue: Queue, entries: readonly QueueEntry[]): Promise<void> {
     const { claims } = this.#options;
-    const bytes = encodeBatch(entries);
+    const bytes = packBatch(entries);
     const add = (data: ClaimData | InlineData, options: JobsOptions = {}) =>
       queue.add(JOB_NAME, data, { ...JOB_OPTIONS, ...options });
     if (claims === undefined) await add({ batch: bytes.toString("base64") });
