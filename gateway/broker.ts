@@ -302,18 +302,26 @@ export class Broker {
     assert(identity !== null, "only a judged connection becomes ready");
     const session = { name: identity.name, key: identity.key, client };
     connection.session = session;
-    connection.uplink = this.#options.ingest.open(session, identity.topics, {
-      conn: client.conn,
+    const { ingest } = this.#options;
+    const uplink = ingest.open(session, identity.topics, {
+      conn: connection.guard.direct,
       pause: () => connection.guard.pause(),
       resume: () => connection.guard.resume(),
       close: (error) => this.#close(connection, error.reason),
     });
+    connection.uplink = uplink;
     this.#connects.add(1, { reason: "accepted" });
     this.#options.log.debug("gateway.session.opened", { ...identity.key });
     arrival.onAccepted();
     this.#armExpiry(connection);
     this.#options.downlink.onClientReady(session);
-    connection.guard.open();
+    connection.guard.open({
+      topic: Buffer.from(identity.topics.up),
+      take(packetId, frame) {
+        ingest.takeFrame(uplink, packetId, frame);
+        putOffKeepalive(client);
+      },
+    });
   }
 
   #publish(client: Client | null, packet: TakenPacket, done: (error?: Error | null) => void): void {
@@ -389,6 +397,15 @@ export class Broker {
       reason,
     });
   }
+}
+
+/** [MQTT-3.1.2-24] Any packet counts; aedes does the same for those that it handles itself. */
+function putOffKeepalive(client: Client): void {
+  const { _keepaliveInterval, _keepaliveTimer } = client as unknown as {
+    readonly _keepaliveInterval: number;
+    readonly _keepaliveTimer: NodeJS.Timeout | null;
+  };
+  if (_keepaliveInterval > 0) _keepaliveTimer?.refresh();
 }
 
 /** aedes answers a CONNECT with the `returnCode` of the error it is given. */

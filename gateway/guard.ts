@@ -8,10 +8,11 @@
  * refuses must still arrive) but bounded.
  * @module
  */
-import { Duplex } from "node:stream";
+import { Duplex, type Writable } from "node:stream";
 import { type Clock, messageOf, ProtocolError } from "../src/core/index.ts";
 import { CONNACK, connackBytes } from "./connect.ts";
 import { PacketFramer } from "./framer.ts";
+import type { UpLane } from "./up-lane.ts";
 
 /** How long a closing socket may take to flush its last bytes. */
 const CLOSE_FLUSH_MS = 1_000;
@@ -26,8 +27,13 @@ export interface GuardOptions {
 export interface Guard {
   /** What the broker gets instead of the socket. Closes when the socket does, and closes it. */
   readonly stream: Duplex;
-  /** After CONNACK 0: packets behind the CONNECT may pass. */
-  open(): void;
+  /**
+   * Whole packets that go to the socket at once, past what the broker still has to write. Its
+   * `writableLength` is what either way holds unsent, whichever is more.
+   */
+  readonly direct: Pick<Writable, "destroyed" | "write" | "writableLength">;
+  /** After CONNACK 0: packets behind the CONNECT may pass, deltas by the lane. */
+  open(lane: UpLane): void;
   /** No packet passes and the socket is not read until `resume`; what the broker writes still leaves. */
   pause(): void;
   resume(): void;
@@ -119,9 +125,13 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
   socket.on("error", (error) => stream.destroy(new Error(messageOf(error))));
   socket.once("close", () => stream.destroy());
 
+  const isFree = () =>
+    wanted && !paused && !held && stream.readableLength === 0 && !stream.destroyed;
+
   return {
     stream,
-    open: () => checked(() => framer.open()),
+    direct: directTo(socket, stream),
+    open: (lane) => checked(() => framer.open({ ...lane, isFree })),
     pause() {
       paused = true;
       socket.pause();
@@ -134,6 +144,22 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
       held = true;
       socket.pause();
     },
+  };
+}
+
+/**
+ * Everything written to `stream` reaches `socket` in whole packets, corked together, so a packet put
+ * between two of its writes is never inside another one.
+ */
+function directTo(socket: Duplex, stream: Duplex): Guard["direct"] {
+  return {
+    get destroyed() {
+      return stream.destroyed || socket.destroyed;
+    },
+    get writableLength() {
+      return Math.max(stream.writableLength, socket.writableLength);
+    },
+    write: (packets: Uint8Array) => socket.write(packets),
   };
 }
 

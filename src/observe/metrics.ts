@@ -44,6 +44,18 @@ export interface Metrics {
     buckets: readonly number[],
     labels?: readonly string[],
   ): Histogram;
+  /**
+   * A gauge that is asked for its value when it is rendered: for what changes far more often than
+   * anybody looks. Several readings of one name add up.
+   */
+  readGauge(name: string, help: string, read: () => number): void;
+  /** A counter read likewise: what was counted so far, ≥ 0, by the values of its one `label`. */
+  readCounter(
+    name: string,
+    help: string,
+    label: string,
+    read: () => Readonly<Record<string, number>>,
+  ): void;
   /** Every series in the Prometheus text format. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -92,6 +104,31 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
         const inner = new PromHistogram(shape);
         return { observe: (value, given = {}) => inner.observe(given, value) };
       }),
+    readGauge: (name, help, read) =>
+      once("read gauge", name, [], () => {
+        const reads: (() => number)[] = [];
+        new PromGauge({
+          ...define(registry, name, help, []),
+          collect() {
+            this.set(reads.reduce((sum, readOne) => sum + readOne(), 0));
+          },
+        });
+        return reads;
+      }).push(read),
+    readCounter: (name, help, label, read) =>
+      once("read counter", name, [label], () => {
+        const reads: (() => Readonly<Record<string, number>>)[] = [];
+        new PromCounter({
+          ...define(registry, name, help, [label]),
+          collect() {
+            this.reset();
+            for (const [value, count] of reads.flatMap((readOne) => Object.entries(readOne()))) {
+              this.inc({ [label]: value }, count);
+            }
+          },
+        });
+        return reads;
+      }).push(read),
     render: () => registry.metrics(),
     contentType: registry.contentType,
   };
@@ -106,6 +143,8 @@ export const noMetrics: Metrics = {
   counter: () => ({ add() {} }),
   gauge: () => ({ set() {}, add() {} }),
   histogram: () => ({ observe() {} }),
+  readGauge() {},
+  readCounter() {},
   render: () => Promise.resolve(""),
   contentType: TEXT_FORMAT,
 };

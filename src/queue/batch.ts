@@ -62,13 +62,16 @@ export function requireEntry(entry: QueueEntry): void {
  * The bytes of one job. Throws `SerializationError("batch.*")` on an entry that
  * cannot be queued, on more than {@link BATCH_ENTRIES_MAX} entries or {@link BATCH_BYTES_MAX} bytes.
  */
-export function encodeBatch(entries: readonly QueueEntry[]): Uint8Array {
+export function encodeBatch(entries: readonly QueueEntry[]): Buffer {
+  for (const entry of entries) requireEntry(entry);
+  return packBatch(entries);
+}
+
+/** Like {@link encodeBatch}, of entries that {@link splitBatch} has let pass; throws on their sum only. */
+export function packBatch(entries: readonly QueueEntry[]): Buffer {
   const withMarks = entries.some((entry) => entry.retried);
-  let size = PREFIX_BYTES;
-  for (const entry of entries) {
-    requireEntry(entry);
-    size += entryBytes(entry) + (withMarks && !entry.retried ? 1 : 0);
-  }
+  const unmarked = withMarks ? entries.filter((entry) => !entry.retried).length : 0;
+  const size = batchBytes(entries) + unmarked;
   if (entries.length > BATCH_ENTRIES_MAX || size > BATCH_BYTES_MAX) {
     throw new SerializationError("batch.size", "a batch holds too much for one job", {
       detail: { entries: entries.length, bytes: size },
