@@ -167,6 +167,11 @@ export class Subscriber {
     }
   }
 
+  /** The newest view seen on this connection; null before the first. */
+  get known(): DeviceView | null {
+    return this.#known;
+  }
+
   /** The minor this device speaks, for a session that outlives the connection. */
   get minor(): number {
     return this.#minor ?? 0;
