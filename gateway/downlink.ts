@@ -29,6 +29,7 @@ import { Delivery } from "./delivery.ts";
 import { type DownlinkLimits, downlinkLimits } from "./downlink-limits.ts";
 import { Due } from "./due.ts";
 import { Fanout } from "./fanout.ts";
+import { listenToPubacks } from "./guard.ts";
 import { Ladders } from "./ladders.ts";
 import { type CutReason, Link } from "./link.ts";
 import { Models } from "./models.ts";
@@ -104,6 +105,7 @@ export class Downlink implements DownlinkSessions, Service {
       serve: (links) => this.#delivery.serve(links),
       batchCountMax: limits.chunkCount,
       parallelCountMax: limits.parallelCountMax,
+      gatherMs: limits.gatherMs,
       backoff: SOURCE_BACKOFF,
       clock,
       random,
@@ -135,6 +137,7 @@ export class Downlink implements DownlinkSessions, Service {
       serve: ([link]) => this.#serveModel(link),
       batchCountMax: 1,
       parallelCountMax: limits.parallelCountMax,
+      gatherMs: 0,
       backoff: SOURCE_BACKOFF,
       clock,
       random,
@@ -229,6 +232,7 @@ export class Downlink implements DownlinkSessions, Service {
       onFree: (free, line) => this.#freed(free, line),
     });
     this.#roster.add(link);
+    listenToPubacks(client.conn, link);
     // The socket's end is the one event aedes cannot miss: after a takeover it may emit no other.
     client.conn.once("close", () => this.#gone(link));
     this.#count.links.set(this.#roster.size);
