@@ -16,6 +16,8 @@ import { PacketFramer } from "./framer.ts";
 /** How long a closing socket may take to flush its last bytes. */
 const CLOSE_FLUSH_MS = 1_000;
 const JOIN_BYTES_MAX = 4 * 1024;
+/** Up to here a shared body is copied behind its head: a part of a release is, a whole one is not. */
+const PACKET_BYTES_COPIED_MAX = 8 * 1024;
 const PUBACK_BYTES = 4;
 const PUBACK = 0x40;
 
@@ -71,14 +73,29 @@ export function writePacket(
   const socket = (stream as GuardedStream)[SOCKET];
   const waits = stream.writableLength > 0 || (socket?.writableLength ?? 0) > 0;
   const to = socket === undefined || waits || socket.destroyed ? stream : socket;
+  const bytes = head.length + body.length;
   if (body.length === 0) {
     to.write(head, taken);
-    return;
+  } else if (to === socket && bytes <= PACKET_BYTES_COPIED_MAX) {
+    writeCopy(socket, head, body, taken);
+  } else {
+    to.cork();
+    to.write(head);
+    to.write(body, taken);
+    to.uncork();
   }
-  to.cork();
-  to.write(head);
-  to.write(body, taken);
-  to.uncork();
+}
+
+/** Where the next small packet is put together; a new one once a socket has kept it. */
+let desk = Buffer.alloc(0);
+
+/** One buffer is a cheaper write than two, and nearly always the kernel takes it before `write` returns. */
+function writeCopy(socket: Duplex, head: Uint8Array, body: Uint8Array, taken?: () => void): void {
+  if (desk.length === 0) desk = Buffer.allocUnsafeSlow(PACKET_BYTES_COPIED_MAX);
+  desk.set(head);
+  desk.set(body, head.length);
+  socket.write(desk.subarray(0, head.length + body.length), taken);
+  if (socket.writableLength > 0) desk = Buffer.alloc(0);
 }
 
 /** Bytes written to `stream` that its socket has not taken. */

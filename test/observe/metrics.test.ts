@@ -59,3 +59,10 @@ test("metrics: no-op metrics render nothing", async () => {
   noMetrics.histogram("omega_a_b_seconds", "x", [1]).observe(1);
   expect(await noMetrics.render()).toBe("");
 });
+
+test("metrics: the process' own series tell the event loop's delay and list no handle one by one", async () => {
+  const page = await createMetrics({ processMetrics: true }).render();
+  expect(page).toContain("nodejs_eventloop_lag_max_seconds");
+  expect(page).toContain("process_resident_memory_bytes");
+  expect(page).not.toMatch(/open_fds|active_handles|active_resources/);
+});
