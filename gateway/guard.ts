@@ -12,12 +12,14 @@ import { Duplex } from "node:stream";
 import { type Clock, messageOf, ProtocolError } from "../src/core/index.ts";
 import { CONNACK, connackBytes } from "./connect.ts";
 import { PacketFramer } from "./framer.ts";
+import { Turns } from "./turns.ts";
 
 /** How long a closing socket may take to flush its last bytes. */
 const CLOSE_FLUSH_MS = 1_000;
 const JOIN_BYTES_MAX = 4 * 1024;
 /** Up to here a shared body is copied behind its head: a part of a release is, a whole one is not. */
 const PACKET_BYTES_COPIED_MAX = 8 * 1024;
+const DEPARTURES_PER_TURN_MAX = 16;
 const PUBACK_BYTES = 4;
 const PUBACK = 0x40;
 
@@ -85,6 +87,9 @@ export function writePacket(
     to.uncork();
   }
 }
+
+/** Ends of connections, which come by the thousand. */
+const departures = new Turns(DEPARTURES_PER_TURN_MAX);
 
 /** Where the next small packet is put together; a new one once a socket has kept it. */
 let desk = Buffer.alloc(0);
@@ -182,10 +187,12 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
   const onData = (chunk: Buffer) => checked(() => framer.push(chunk));
   socket.on("data", onData);
   socket.pause();
-  socket.once("end", () => {
-    ended = true;
-    advance();
-  });
+  socket.once("end", () =>
+    departures.add(() => {
+      ended = true;
+      advance();
+    }),
+  );
   socket.on("error", (error) => stream.destroy(new Error(messageOf(error))));
   socket.once("close", () => stream.destroy());
 
