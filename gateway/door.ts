@@ -8,9 +8,10 @@
  * A socket in line has cost an accept and some kilobytes: no byte of it is
  * read, no TLS hello answered. So a storm waits here, oldest first, for what the
  * token bucket gives, instead of being refused and coming back later and later.
- * The wait ends before a device's own patience does. Few are let in per turn of
- * the event loop, so that those who are connected do not wait for those who
- * arrive.
+ * The wait ends before a device's own patience does, and the earlier the longer
+ * logins take, so that none is let in who will be gone before the answer. Few
+ * are let in per turn of the event loop, so that those who are connected do not
+ * wait for those who arrive.
  *
  * One door for all listeners of a gateway, and at the level of TCP, so that
  * silence, half a TLS hello, an HTTP request that never becomes a WebSocket and
@@ -54,6 +55,8 @@ interface Waiting {
 
 /** Sockets let in or turned away per turn of the event loop: a few milliseconds of work. */
 const PER_TURN_MAX = 8;
+/** How much of the longest login of late the next one forgets. */
+const LOGIN_DECAY = 0.99;
 /** How often the line asks for tokens while there are none. */
 const LOOK_AGAIN_MS = 10;
 
@@ -63,6 +66,8 @@ export class Door {
   readonly #waitingCount: Gauge;
   readonly #line = new Set<Waiting>();
   #inLogin = 0;
+  /** From the line to CONNACK 0: the longest of late. */
+  #loginMs = 0;
   #doneThisTurn = 0;
   #lookAgain: Timer | null = null;
 
@@ -103,9 +108,9 @@ export class Door {
   }
 
   #advance(): void {
-    const { limits, admission, clock } = this.#options;
+    const { admission, clock } = this.#options;
     const nowMs = clock.monotonicMs();
-    const waitMsMax = Math.min(limits.loginWaitMs, limits.connectDeadlineMs);
+    const waitMsMax = this.#waitMsMax();
     for (const waiting of this.#line) {
       if (this.#doneThisTurn >= PER_TURN_MAX) return;
       const isLate = nowMs - waiting.sinceMs >= waitMsMax;
@@ -119,6 +124,13 @@ export class Door {
       if (turn === "late") this.#late(waiting);
       else this.#letIn(waiting, turn === "due");
     }
+  }
+
+  /** The line is never shorter than half of what it may be: slow logins must not close it. */
+  #waitMsMax(): number {
+    const { loginWaitMs, connectDeadlineMs } = this.#options.limits;
+    const mostMs = Math.min(loginWaitMs, connectDeadlineMs);
+    return Math.max(mostMs / 2, mostMs - this.#loginMs);
   }
 
   #looked(): void {
@@ -153,9 +165,9 @@ export class Door {
       this.#inLogin -= 1;
       this.#tell();
     };
-    const waitedMs = clock.monotonicMs() - sinceMs;
+    const admittedMs = clock.monotonicMs();
     const deadline = clock.after(
-      Math.max(0, limits.connectDeadlineMs - waitedMs),
+      Math.max(0, limits.connectDeadlineMs - (admittedMs - sinceMs)),
       () => {
         this.#turnedAway.add(1, { reason: "deadline" });
         socket.destroy();
@@ -163,7 +175,12 @@ export class Door {
       { background: true },
     );
     socket.once("close", leave);
-    visit.admit({ due, accepted: leave });
+    const accepted = () => {
+      const tookMs = clock.monotonicMs() - admittedMs;
+      this.#loginMs = Math.max(tookMs, this.#loginMs * LOGIN_DECAY);
+      leave();
+    };
+    visit.admit({ due, accepted });
   }
 
   #tell(): void {

@@ -31,7 +31,7 @@ export interface GatewayLimits {
   /** From accept to CONNACK 0, TLS handshake included (THREATS 13). */
   readonly connectDeadlineMs: number;
   /**
-   * How long a socket may stand in line for its login; then the answer is 3, "server unavailable".
+   * How long a socket may stand in line and log in; the line's answer is then 3, "server unavailable".
    * Shorter than the time that devices wait for a CONNACK (the SDK's is 4 s); beyond
    * `connectDeadlineMs` it means nothing.
    */
@@ -72,8 +72,8 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   // All of a gateway's devices may come back at once; one that waits is a socket of some kilobytes.
   unauthenticatedMax: 20_000,
   connectDeadlineMs: 5_000,
-  loginWaitMs: 3_500,
-  connects: { ratePerS: 500, burst: 2_000 },
+  loginWaitMs: 3_000,
+  connects: { ratePerS: 1_000, burst: 2_000 },
   failedLoginsPerAddress: null,
   subscribes: { ratePerS: 1, burst: 16 },
   keepaliveSMin: 5,

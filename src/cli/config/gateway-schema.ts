@@ -89,12 +89,12 @@ const gatewayLimits = z.strictObject({
     "Time a socket has to log in, TLS handshake included, milliseconds.",
   ),
   loginWaitMs: count(
-    3_500,
+    3_000,
     { min: 1, max: 60_000 },
     "Time a socket may stand in line for its login before it is told busy, milliseconds; shorter than devices wait for an answer.",
   ),
   connectsPerS: count(
-    500,
+    1_000,
     { min: 1, max: 1e5 },
     "Logins admitted per second on one gateway; others wait in line.",
   ),
