@@ -50,6 +50,8 @@ export interface Arrival {
   readonly address: string;
   /** Common name of a verified client certificate; `null` without one. */
   readonly certificateName: string | null;
+  /** Whether a token of the rate limit was spent on it already. */
+  readonly due: boolean;
   /** Called once, when the CONNECT was accepted. */
   readonly onAccepted: () => void;
 }
@@ -256,7 +258,7 @@ export class Broker {
 
   #judge(arrival: Arrival, packet: ConnectPacket): ConnectAccepted | ConnectRefused {
     const { admission, authenticator, limits } = this.#options;
-    const busy = admission.refusal(arrival.address);
+    const busy = admission.refusal(arrival.address, arrival.due);
     if (busy !== null) return { ok: false, code: CONNACK.busy, reason: busy };
     const request = {
       clientId: packet.clientId,

@@ -137,7 +137,7 @@ export class Gateway implements Service {
       downlink: this.#downlink,
     });
     this.#admission = new Admission({ limits, clock, pressure: () => this.#pressure() });
-    this.#door = new Door({ limits, clock, metrics });
+    this.#door = new Door({ limits, clock, metrics, admission: this.#admission });
     this.#broker = new Broker({
       ...shared,
       authenticator: createAuthenticator(options.auth, clock),
@@ -231,6 +231,7 @@ export class Gateway implements Service {
     this.#phase = "stopped";
     this.#admission.close();
     await this.#closeListeners();
+    this.#door.stop();
     await this.#broker.stop();
     this.#ingest.abort();
     await this.#downlink.stop();
@@ -266,6 +267,7 @@ export class Gateway implements Service {
   #environment(): ListenerEnvironment {
     return {
       door: this.#door,
+      clock: this.#clock,
       connectionsMax: this.#limits.connectionsMax,
       handshakeMs: this.#limits.connectDeadlineMs,
       accept: (stream, arrival) => this.#broker.accept(stream, arrival),

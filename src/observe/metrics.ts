@@ -61,13 +61,20 @@ export interface Metrics {
   readonly contentType: string;
 }
 
+const PER_HANDLE_METRICS = [
+  "process_open_fds",
+  "nodejs_active_resources",
+  "nodejs_active_resources_total",
+  "nodejs_active_handles",
+  "nodejs_active_handles_total",
+] as const;
 const NAME_PATTERN = /^omega_[a-z]+_[a-z0-9_]+$/;
 const TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8";
 
 /** Metrics with a registry of their own. `processMetrics` adds CPU, memory and event-loop series. */
 export function createMetrics(options: { readonly processMetrics?: boolean } = {}): Metrics {
   const registry = new Registry();
-  if (options.processMetrics === true) collectDefaultMetrics({ register: registry });
+  if (options.processMetrics === true) collectProcessMetrics(registry);
   const known = new Map<string, { readonly shape: string; readonly instrument: unknown }>();
 
   function once<T>(kind: string, name: string, labels: readonly string[], make: () => T): T {
@@ -132,6 +139,15 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
     render: () => registry.metrics(),
     contentType: registry.contentType,
   };
+}
+
+/**
+ * prom-client's own process series, without those that list every handle and descriptor one by one:
+ * with ten thousand sockets each look at them held everything else up for tens of milliseconds.
+ */
+function collectProcessMetrics(register: Registry): void {
+  collectDefaultMetrics({ register });
+  for (const name of PER_HANDLE_METRICS) register.removeSingleMetric(name);
 }
 
 function define(registry: Registry, name: string, help: string, labels: readonly string[]) {

@@ -76,3 +76,10 @@ test("metrics: what is read when it is rendered adds up over those who ask", asy
   expect(text).toContain('omega_gateway_frames_total{kind="pull"} 1');
   expect(text).toContain("omega_gateway_in_flight_bytes 100");
 });
+
+test("metrics: the process' own series tell the event loop's delay and list no handle one by one", async () => {
+  const page = await createMetrics({ processMetrics: true }).render();
+  expect(page).toContain("nodejs_eventloop_lag_max_seconds");
+  expect(page).toContain("process_resident_memory_bytes");
+  expect(page).not.toMatch(/open_fds|active_handles|active_resources/);
+});

@@ -270,4 +270,17 @@ describe("aedes", () => {
     await client.next("pingresp");
     expect(client.count("publish")).toBe(0);
   });
+
+  test("keeps its keepalive in a timer, which packets that it does not see can put off", async () => {
+    const aedes = await startAedes();
+    const { client, inner } = open(aedes);
+    client.send(connectBytes({ keepalive: 60 }));
+    expect(await client.connack()).toBe(0);
+    const { _keepaliveInterval, _keepaliveTimer } = inner as unknown as {
+      _keepaliveInterval: number;
+      _keepaliveTimer: NodeJS.Timeout;
+    };
+    expect(_keepaliveInterval).toBe(60 * 1_500 + 1);
+    expect(_keepaliveTimer.refresh()).toBe(_keepaliveTimer);
+  });
 });
