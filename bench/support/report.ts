@@ -4,6 +4,7 @@
  * @module
  */
 import { cpus, totalmem } from "node:os";
+import { columns } from "./columns.ts";
 
 /** One measured figure. */
 export interface Row {
@@ -47,31 +48,20 @@ export function textOf({ machine, date, rows, floors }: Report): string {
     ...[name, `${value}`, `≤ ${bound}`, unit, met ? "met" : "MISSED"],
   ]);
   const tables = [
-    columns([["scenario", "figure", "value", "unit"], ...cells], 2),
-    columns([["floor", "value", "bound", "unit", ""], ...verdicts], 1),
+    columns([["scenario", "figure", "value", "unit"], ...cells], "llrl"),
+    columns([["floor", "value", "bound", "unit", ""], ...verdicts], "lrrll"),
   ];
   return `${date}, ${machine}\n\n${tables.join("\n\n")}\n`;
 }
 
 /** Three significant digits: a run on a shared machine has no more. */
-function rounded(value: number): number {
+export function rounded(value: number): number {
   return Number(value.toPrecision(3));
 }
 
-function machineName(): string {
+/** Processors, memory, system and Node. */
+export function machineName(): string {
   const memoryGiB = Math.round(totalmem() / 1024 ** 3);
   const node = `node ${process.versions.node}`;
   return `${cpus().length} × ${cpus()[0]?.model}, ${memoryGiB} GiB, ${process.platform}, ${node}`;
-}
-
-/** Lines of cells in columns, the first `leftCount` of them and the last flush left. */
-function columns(lines: readonly (readonly string[])[], leftCount: number): string {
-  const widths = (lines[0] ?? []).map((_, at) =>
-    Math.max(...lines.map((line) => line[at]?.length ?? 0)),
-  );
-  const pad = (cell: string, at: number) => {
-    const width = widths[at] ?? 0;
-    return at < leftCount || at >= leftCount + 2 ? cell.padEnd(width) : cell.padStart(width);
-  };
-  return lines.map((line) => line.map(pad).join("  ").trimEnd()).join("\n");
 }
