@@ -20,6 +20,7 @@ const BUILT = [
   "dist/bench/codec/main.js",
   "dist/bench/connections/main.js",
   "dist/bench/ingest/main.js",
+  "dist/bench/restart/main.js",
 ];
 const SOURCES = ["src", "gateway", "device", "bench", "tsconfig.json", "tsconfig.build.json"];
 

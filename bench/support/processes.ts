@@ -5,13 +5,15 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** Clock ticks of /proc/PID/stat per second (USER_HZ), 100 on every Linux that Node runs on. */
 const TICKS_PER_S = 100;
 const START_MS_MAX = 30_000;
 const STOP_MS_MAX = 10_000;
+const POLL_MS = 20;
 
 const children = new Set<ChildProcess>();
 process.once("exit", () => {
@@ -91,4 +93,31 @@ export function freePort(): Promise<number> {
       server.close(() => resolve(port));
     });
   });
+}
+
+/** Resolves when `check` holds. Rejects when it does not within `msMax`. */
+export async function until(
+  what: string,
+  check: () => boolean | Promise<boolean>,
+  msMax = START_MS_MAX,
+): Promise<void> {
+  const untilMs = performance.now() + msMax;
+  while (!(await check())) {
+    if (performance.now() > untilMs) throw new Error(`waited ${msMax} ms for ${what}`);
+    await sleep(POLL_MS);
+  }
+}
+
+/** Resolves when somebody accepts connections on a port of 127.0.0.1. */
+export function accepting(port: number, what: string): Promise<void> {
+  const connects = () =>
+    new Promise<boolean>((resolve) => {
+      const socket = connect(port, "127.0.0.1");
+      socket.once("connect", () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.once("error", () => resolve(false));
+    });
+  return until(what, connects);
 }
