@@ -19,6 +19,7 @@ const BUILT = [
   "dist/src/cli/main.js",
   "dist/bench/codec/main.js",
   "dist/bench/connections/main.js",
+  "dist/bench/embedded/main.js",
   "dist/bench/ingest/main.js",
   "dist/bench/restart/main.js",
 ];
