@@ -19,7 +19,9 @@ const BUILT = [
   "dist/src/cli/main.js",
   "dist/bench/codec/main.js",
   "dist/bench/connections/main.js",
+  "dist/bench/embedded/main.js",
   "dist/bench/ingest/main.js",
+  "dist/bench/restart/main.js",
   "dist/bench/scale/main.js",
   "dist/fuzz/main.js",
 ];

@@ -185,7 +185,7 @@ export function accepting(port: number, what: string): Promise<void> {
 /** Waits for `isTrue`, asked every 20 ms; throws after `msMax`. */
 export async function until(
   what: string,
-  isTrue: () => Promise<boolean>,
+  isTrue: () => boolean | Promise<boolean>,
   msMax = START_MS_MAX,
 ): Promise<void> {
   const untilMs = performance.now() + msMax;

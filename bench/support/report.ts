@@ -14,11 +14,12 @@ export interface Row {
   readonly unit: string;
 }
 
-/** A bound on a figure; `value` must be at most `bound`. */
+/** A bound on a figure: `value` must be at most `bound`, or with `least` at least. */
 export interface Floor {
   readonly name: string;
   readonly value: number;
   readonly bound: number;
+  readonly least?: true;
   readonly unit: string;
   readonly met: boolean;
 }
@@ -35,6 +36,10 @@ export function atMost(name: string, value: number, bound: number, unit: string)
   return { name, value: rounded(value), bound, unit, met: value <= bound };
 }
 
+export function atLeast(name: string, value: number, bound: number, unit: string): Floor {
+  return { name, value: rounded(value), bound, least: true, unit, met: value >= bound };
+}
+
 export function reportOf(rows: readonly Row[], floors: readonly Floor[]): Report {
   const date = new Date().toISOString().slice(0, 10);
   const exact = rows.map((row) => ({ ...row, value: rounded(row.value) }));
@@ -44,8 +49,8 @@ export function reportOf(rows: readonly Row[], floors: readonly Floor[]): Report
 /** The report for people. */
 export function textOf({ machine, date, rows, floors }: Report): string {
   const cells = rows.map(({ scenario, name, value, unit }) => [scenario, name, `${value}`, unit]);
-  const verdicts = floors.map(({ name, value, bound, unit, met }) => [
-    ...[name, `${value}`, `≤ ${bound}`, unit, met ? "met" : "MISSED"],
+  const verdicts = floors.map(({ name, value, bound, least, unit, met }) => [
+    ...[name, `${value}`, `${least ? "≥" : "≤"} ${bound}`, unit, met ? "met" : "MISSED"],
   ]);
   const tables = [
     columns([["scenario", "figure", "value", "unit"], ...cells], "llrl"),
