@@ -7,6 +7,7 @@
  */
 import { Command } from "commander";
 import { register as registerAggregator } from "./aggregator-command.ts";
+import { register as registerCerts } from "./certs-command.ts";
 import { register as registerConfig } from "./config-command.ts";
 import { register as registerDemo } from "./demo-command.ts";
 import { register as registerDevice } from "./device-command.ts";
@@ -27,6 +28,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext) => void)[] = [
   registerDevice,
   registerFleet,
   registerToken,
+  registerCerts,
   registerFrame,
   registerConfig,
 ];

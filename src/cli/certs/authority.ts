@@ -161,6 +161,11 @@ export async function writeCrl(
   return `${PemConverter.encode(crl.rawData, "X509 CRL")}\n`;
 }
 
+/** The serial numbers that a list has, lower-case hex. */
+export function revokedSerials(pem: string): string[] {
+  return new X509Crl(pem).entries.map(({ serialNumber }) => serialNumber.toLowerCase());
+}
+
 function crlNumberOf(crl: X509Crl | null): number {
   const value = crl?.getExtension(CRL_NUMBER)?.value;
   return value === undefined ? 0 : Buffer.from(value).readUIntBE(2, value.byteLength - 2);
