@@ -27,6 +27,7 @@ import {
   notAuthorized,
 } from "./auth-verdict.ts";
 import { DEFAULT_TENANT } from "./connect.ts";
+import { isTokenId } from "./revoked-list.ts";
 
 /** Where the keys come from: one shared secret, or a JWKS file, or a JWKS at a URL. */
 export type JwtKeySource =
@@ -81,7 +82,14 @@ function judgeClaims(claims: JWTPayload, key: DeviceKey): AuthVerdict {
   if (claims.sub !== key.device || tenant !== key.tenant)
     return notAuthorized("auth.token.subject");
   if (claims.exp === undefined) return badCredentials("auth.token.invalid");
-  return { ok: true, expiresAtMs: claims.exp * 1_000 };
+  return {
+    ok: true,
+    expiresAtMs: claims.exp * 1_000,
+    token: {
+      id: isTokenId(claims.jti) ? claims.jti : null,
+      issuedAtMs: claims.iat === undefined ? null : claims.iat * 1_000,
+    },
+  };
 }
 
 function verdictOf(error: unknown): AuthVerdict {

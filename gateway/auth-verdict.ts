@@ -10,6 +10,13 @@ export type AuthVerdict =
       readonly ok: true;
       /** When the session must end, wall clock milliseconds; `null` for never. */
       readonly expiresAtMs: number | null;
+      /** What a token says of itself, by which it can be revoked; absent for other credentials. */
+      readonly token?: {
+        /** `jti`; null without one. */
+        readonly id: string | null;
+        /** `iat`, milliseconds since 1970; null without one. */
+        readonly issuedAtMs: number | null;
+      };
     }
   | {
       readonly ok: false;
@@ -19,7 +26,7 @@ export type AuthVerdict =
     };
 
 export interface Authenticator {
-  readonly mode: "none" | "password" | "jwt";
+  readonly mode: "none" | "password" | "jwt" | "certificate";
   /** Judges `password` as the credential of `key`. Never rejects. */
   authenticate(key: DeviceKey, password: Uint8Array | null): Promise<AuthVerdict>;
 }

@@ -1,9 +1,10 @@
 /**
  * Authentication: who proves to be which device.
  *
- * Three modes. `none` believes the client id and is for loopback listeners
+ * Four modes. `none` believes the client id and is for loopback listeners
  * only; `password` derives every device's password from one secret; `jwt`
- * accepts signed tokens. The claim itself (client id, user name) was judged
+ * accepts signed tokens; with `certificate` TLS has asked for the proof before,
+ * and no password is looked at. The claim itself (client id, user name) was judged
  * before, in connect.ts: here it must be proved. Verdicts say only what
  * MQTT 3.1.1 can answer; reasons go to metrics, credentials nowhere.
  * @module
@@ -13,14 +14,19 @@ import { type JwtAuthOptions, jwtAuthenticator } from "./auth-jwt.ts";
 import { type PasswordAuthOptions, passwordAuthenticator } from "./auth-password.ts";
 import type { Authenticator } from "./auth-verdict.ts";
 
-export type AuthOptions = { readonly mode: "none" } | PasswordAuthOptions | JwtAuthOptions;
+/** The certificate authorities of `certificate` are those of each listener (`TlsFiles.caFile`). */
+export type AuthOptions =
+  | { readonly mode: "none" | "certificate" }
+  | PasswordAuthOptions
+  | JwtAuthOptions;
 
 /** Throws `InvalidConfigError` when the options cannot keep anyone out (short secret, no key). */
 export function createAuthenticator(options: AuthOptions, clock: Clock): Authenticator {
   switch (options.mode) {
     case "none":
+    case "certificate":
       return {
-        mode: "none",
+        mode: options.mode,
         authenticate: (_key: DeviceKey) => Promise.resolve({ ok: true, expiresAtMs: null }),
       };
     case "password":

@@ -29,7 +29,8 @@ import type { Counter, Gauge, Logger, Metrics } from "../src/observe/index.ts";
 import { parseCodecTopic } from "../src/wire/index.ts";
 import { type DeviceTopics, maySubscribe, topicsOf } from "./acl.ts";
 import type { Admission } from "./admission.ts";
-import type { Authenticator, AuthVerdict } from "./auth-verdict.ts";
+import { type Authenticator, type AuthVerdict, notAuthorized } from "./auth-verdict.ts";
+import type { PeerCertificate } from "./certificate.ts";
 import {
   CONNACK,
   type ConnackRefusal,
@@ -43,13 +44,14 @@ import type { Ingest, TakenPacket, Uplink } from "./ingest.ts";
 import { type GatewayLimits, TokenBucket } from "./limits.ts";
 import type { DownlinkSessions, GatewayClient } from "./ports.ts";
 import { silentEmitter } from "./silent-emitter.ts";
+import { endOf, type Proof, proofOf, type Trust } from "./trust.ts";
 
 /** A socket as a listener hands it over. */
 export interface Arrival {
   /** The peer's address without its port. */
   readonly address: string;
-  /** Common name of a verified client certificate; `null` without one. */
-  readonly certificateName: string | null;
+  /** A verified client certificate; `null` without one. */
+  readonly certificate: PeerCertificate | null;
   /** Whether a token of the rate limit was spent on it already. */
   readonly due: boolean;
   /** Called once, when the CONNECT was accepted. */
@@ -66,6 +68,8 @@ interface BrokerDownlink extends DownlinkSessions {
 export interface BrokerOptions {
   readonly limits: GatewayLimits;
   readonly authenticator: Authenticator;
+  /** Who may come in no more; by default nobody is refused. */
+  readonly trust?: Pick<Trust, "refusal" | "onChange">;
   readonly admission: Admission;
   readonly ingest: Ingest;
   readonly downlink: BrokerDownlink;
@@ -89,6 +93,8 @@ interface Connection {
   readonly guard: Guard;
   identity: Identity | null;
   expiresAtMs: number | null;
+  /** What its credentials were, once they were found good. */
+  proof: Proof | null;
   /** Set from CONNACK 0 on. */
   session: GatewayClient | null;
   uplink: Uplink | null;
@@ -126,6 +132,7 @@ export class Broker {
     ]);
     this.#sessions = metrics.gauge("omega_gateway_sessions_count", "Live sessions");
     this.#aedes = this.#createAedes();
+    options.trust?.onChange(() => this.#closeRevoked());
   }
 
   /** Live sessions. */
@@ -148,6 +155,7 @@ export class Broker {
       guard: guarded,
       identity: null,
       expiresAtMs: null,
+      proof: null,
       session: null,
       uplink: null,
       expiry: null,
@@ -265,23 +273,42 @@ export class Broker {
       username: packet.username ?? null,
       keepaliveS: packet.keepalive ?? 0,
       hasWill: packet.will !== undefined,
-      certificateName: arrival.certificateName,
+      certificate: arrival.certificate,
     };
-    return judgeConnect(request, { ...limits, usernameRequired: authenticator.mode !== "none" });
+    const { mode } = authenticator;
+    return judgeConnect(request, {
+      ...limits,
+      usernameRequired: mode === "password" || mode === "jwt",
+      certificateRequired: mode === "certificate",
+    });
   }
 
   async #authenticate(client: Client, password: Uint8Array | null): Promise<AuthVerdict> {
     const connection = this.#connectionOf(client);
     const { identity, arrival } = connection;
     assert(identity !== null, "a CONNECT is judged before its credentials are");
-    const verdict = await this.#options.authenticator.authenticate(identity.key, password);
+    const { trust, authenticator } = this.#options;
+    let verdict = await authenticator.authenticate(identity.key, password);
     if (verdict.ok) {
-      connection.expiresAtMs = verdict.expiresAtMs;
-    } else {
+      const proof = proofOf(identity.name, arrival.certificate, verdict);
+      const refusal = trust?.refusal(proof) ?? null;
+      if (refusal !== null) verdict = notAuthorized(refusal);
+      else Object.assign(connection, { proof, expiresAtMs: endOf(verdict, arrival.certificate) });
+    }
+    if (!verdict.ok) {
       this.#connects.add(1, { reason: verdict.reason });
       if (verdict.code !== CONNACK.busy) this.#options.admission.failed(arrival.address);
     }
     return verdict;
+  }
+
+  /** Closes what was let in on credentials that no longer count. */
+  #closeRevoked(): void {
+    for (const connection of this.#connections) {
+      const { proof } = connection;
+      const refusal = proof === null ? null : this.#options.trust?.refusal(proof);
+      if (refusal) this.#close(connection, refusal);
+    }
   }
 
   /** [MQTT-3.1.4-2] The device proved who it is: an older session of it ends here. */

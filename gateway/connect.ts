@@ -32,8 +32,8 @@ export interface ConnectRequest {
   readonly username: string | null;
   readonly keepaliveS: number;
   readonly hasWill: boolean;
-  /** Common name of a verified client certificate; `null` without one. */
-  readonly certificateName: string | null;
+  /** A verified client certificate and the device it names, if any; `null` without one. */
+  readonly certificate: { readonly key: DeviceKey | null } | null;
 }
 
 export interface ConnectRules {
@@ -41,6 +41,8 @@ export interface ConnectRules {
   readonly keepaliveSMax: number;
   /** False only without authentication, where the client id alone names the device. */
   readonly usernameRequired: boolean;
+  /** True where the certificate is the credential. */
+  readonly certificateRequired?: boolean;
 }
 
 export interface ConnectAccepted {
@@ -80,23 +82,34 @@ export function judgeConnect(
   if (request.username === null && rules.usernameRequired) {
     return refused(CONNACK.credentials, "connect.username");
   }
-  const key = keyOfUsername(request.username ?? request.clientId);
+  const { certificate } = request;
+  if (certificate === null && rules.certificateRequired) {
+    return refused(CONNACK.authorization, "connect.certificate.missing");
+  }
+  const named = certificate?.key ?? null;
+  if (certificate !== null && named === null) {
+    return refused(CONNACK.authorization, "connect.certificate.name");
+  }
+  // A device that says no user name is the one its certificate names.
+  const key =
+    request.username === null && named ? named : keyOfName(request.username ?? request.clientId);
   if (key === null) return refused(CONNACK.credentials, "connect.username");
+  // THREATS 1: client id, user name and certificate name one device, or nobody comes in.
   if (key.device !== request.clientId) return refused(CONNACK.authorization, "connect.identity");
-  if (request.certificateName !== null && !sameDevice(request.certificateName, key)) {
+  if (named !== null && !isSame(named, key)) {
     return refused(CONNACK.authorization, "connect.certificate");
   }
   return { ok: true, key };
 }
 
-function keyOfUsername(username: string): DeviceKey | null {
+/** The device that `tenant/device`, or `device` of the tenant `default`, names; null for none. */
+export function keyOfName(username: string): DeviceKey | null {
   const parts = username.split("/");
   const [tenant, device] = parts.length === 1 ? [DEFAULT_TENANT, parts[0]] : parts;
   if (parts.length > 2 || !isId(tenant) || !isId(device)) return null;
   return { tenant, device };
 }
 
-function sameDevice(name: string, key: DeviceKey): boolean {
-  const named = keyOfUsername(name);
-  return named !== null && named.tenant === key.tenant && named.device === key.device;
+function isSame(a: DeviceKey, b: DeviceKey): boolean {
+  return a.tenant === b.tenant && a.device === b.device;
 }

@@ -42,6 +42,7 @@ import {
   listen,
 } from "./listeners.ts";
 import type { BoundAddress, DownlinkSource } from "./ports.ts";
+import { Trust } from "./trust.ts";
 
 export interface DrainTimings {
   /** From "not ready" to closed ports: longer than the balancer's check interval. */
@@ -63,6 +64,8 @@ export interface GatewayOptions {
   /** Health and metrics; none when absent. */
   readonly http?: ListenOptions;
   readonly auth: AuthOptions;
+  /** The list of revoked devices and tokens (revoked-list.ts), read again when it changes. */
+  readonly revokedFile?: string;
   /** The shard count of the whole system, ≥ 1; every gateway and aggregator has the same. */
   readonly shards: number;
   /** Where deltas go. The gateway uses it and does not close it. */
@@ -100,6 +103,7 @@ export class Gateway implements Service {
   readonly #downlink: Downlink;
   readonly #broker: Broker;
   readonly #door: Door;
+  readonly #trust: Trust;
   readonly #http: HttpService | null;
   readonly #listeners: Listener[] = [];
   #phase: Phase = "starting";
@@ -138,10 +142,12 @@ export class Gateway implements Service {
     });
     this.#admission = new Admission({ limits, clock, pressure: () => this.#pressure() });
     this.#door = new Door({ limits, clock, metrics, admission: this.#admission });
+    this.#trust = new Trust({ clock, log, metrics, revokedFile: options.revokedFile });
     this.#broker = new Broker({
       ...shared,
       authenticator: createAuthenticator(options.auth, clock),
       admission: this.#admission,
+      trust: this.#trust,
       ingest: this.#ingest,
       downlink: this.#downlink,
     });
@@ -187,7 +193,17 @@ export class Gateway implements Service {
       await this.stop();
       throw error;
     }
+    this.#trust.start();
     this.#phase = "ready";
+  }
+
+  /**
+   * Reads certificates, authorities and revocation lists again, as it does by itself when they
+   * change. Absent where there are none. Never throws: what cannot be used is logged, and the old
+   * stays in force.
+   */
+  get reload(): (() => void) | undefined {
+    return this.#trust.watches ? () => this.#trust.reload() : undefined;
   }
 
   /** Not ready → grace → ports closed → clients closed in steps → batches flushed. Idempotent. */
@@ -229,6 +245,7 @@ export class Gateway implements Service {
 
   async #stopOnce(): Promise<void> {
     this.#phase = "stopped";
+    this.#trust.stop();
     this.#admission.close();
     await this.#closeListeners();
     this.#door.stop();
@@ -270,6 +287,7 @@ export class Gateway implements Service {
       clock: this.#clock,
       connectionsMax: this.#limits.connectionsMax,
       handshakeMs: this.#limits.connectDeadlineMs,
+      trust: this.#trust,
       accept: (stream, arrival) => this.#broker.accept(stream, arrival),
     };
   }
@@ -300,5 +318,20 @@ function requireSafe({ listeners, auth, shards }: GatewayOptions): void {
       );
     }
   }
+  if (auth.mode === "certificate") faults.push(...blindListeners(listeners));
   if (faults.length > 0) throw new InvalidConfigError(faults);
+}
+
+/** Where nothing is asked for a certificate, nobody could show one. */
+function blindListeners({ tcp, tls, ws }: ListenersOptions): string[] {
+  const blind = [
+    ["tcp", tcp !== undefined],
+    ["tls", tls !== undefined && tls.caFile === undefined],
+    ["ws", ws !== undefined && ws.tls?.caFile === undefined],
+  ] as const;
+  return blind.flatMap(([kind, isBlind]) =>
+    isBlind
+      ? [`listeners.${kind} asks for no certificate, which auth.mode "certificate" needs`]
+      : [],
+  );
 }

@@ -22,10 +22,12 @@ export {
   gatewayLimits,
   type TokenBucketLimit,
 } from "./limits.ts";
-export type { ListenersOptions, ListenOptions, TlsFiles } from "./listeners.ts";
+export type { ListenersOptions, ListenOptions } from "./listeners.ts";
 export type {
   BoundAddress,
   DeviceView,
   DownlinkSource,
   ReleaseListener,
 } from "./ports.ts";
+export { isTokenId, readRevokedList } from "./revoked-list.ts";
+export type { TlsFiles } from "./tls-files.ts";

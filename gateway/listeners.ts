@@ -11,31 +11,20 @@
  * @module
  */
 import type { EventEmitter } from "node:events";
-import { readFileSync } from "node:fs";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import { createServer as createNetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from "node:tls";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
 import { createWebSocketStream, type WebSocket, WebSocketServer } from "ws";
-import {
-  type Clock,
-  limits as coreLimits,
-  InvalidConfigError,
-  messageOf,
-  NetworkError,
-} from "../src/core/index.ts";
+import { type Clock, limits as coreLimits, messageOf, NetworkError } from "../src/core/index.ts";
 import { addressOf, bind } from "./bind.ts";
 import type { Arrival } from "./broker.ts";
+import { certificateOf } from "./certificate.ts";
 import { CONNACK, connackBytes } from "./connect.ts";
 import type { Door, Entrance } from "./door.ts";
 import type { BoundAddress } from "./ports.ts";
-
-export interface TlsFiles {
-  /** PEM files; `caFile` asks for client certificates signed by that authority. */
-  readonly certFile: string;
-  readonly keyFile: string;
-  readonly caFile?: string;
-}
+import type { TlsFiles } from "./tls-files.ts";
+import type { Trust } from "./trust.ts";
 
 export interface ListenOptions {
   readonly host: string;
@@ -57,6 +46,7 @@ export interface ListenerEnvironment {
   readonly clock: Clock;
   readonly connectionsMax: number;
   readonly handshakeMs: number;
+  readonly trust: Pick<Trust, "tlsContext">;
   /** Takes over a stream that speaks MQTT. */
   readonly accept: (stream: Duplex, arrival: Arrival) => void;
 }
@@ -127,7 +117,7 @@ function stages(
   const accept = (stream: Duplex, socket: Socket, entrance: Entrance) =>
     environment.accept(stream, {
       address: socket.remoteAddress ?? "",
-      certificateName: certificateName(socket),
+      certificate: certificateOf(socket),
       due: entrance.due,
       onAccepted: entrance.accepted,
     });
@@ -182,33 +172,18 @@ function answerBusy(socket: Socket, clock: Clock): void {
 }
 
 function tlsServer(files: TlsFiles, environment: ListenerEnvironment): TlsServer {
+  const context = environment.trust.tlsContext(files, (renewed) =>
+    server.setSecureContext(renewed),
+  );
   const server = createTlsServer({
-    ...readTlsFiles(files),
-    minVersion: "TLSv1.2",
+    ...context,
     handshakeTimeout: environment.handshakeMs,
+    ...(files.caFile === undefined ? {} : { requestCert: true, rejectUnauthorized: true }),
   });
   // A handshake that fails is the peer's affair; its socket is destroyed by node:tls.
   server.on("tlsClientError", (_error, socket) => socket.destroy());
   server.on("secureConnection", (socket) => socket.setNoDelay(true));
   return server;
-}
-
-function readTlsFiles({ certFile, keyFile, caFile }: TlsFiles) {
-  const read = (what: string, file: string): Buffer => {
-    try {
-      return readFileSync(file);
-    } catch (error) {
-      const fault = `${what} must be a readable PEM file: ${messageOf(error)}`;
-      throw new InvalidConfigError([fault], { cause: error });
-    }
-  };
-  return {
-    cert: read("certFile", certFile),
-    key: read("keyFile", keyFile),
-    ...(caFile === undefined
-      ? {}
-      : { ca: read("caFile", caFile), requestCert: true, rejectUnauthorized: true }),
-  };
 }
 
 /** An HTTP server that knows one thing: upgrading `path` to MQTT over WebSocket (§6). */
@@ -265,11 +240,4 @@ function binaryStream(webSocket: WebSocket): Duplex {
 /** Names a socket among all of one listener: two live TCP connections never share address and port. */
 function peerOf(socket: Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort}`;
-}
-
-/** The common name of a client certificate that the TLS layer has verified. */
-function certificateName(socket: Socket): string | null {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return null;
-  const name = socket.getPeerCertificate().subject?.CN;
-  return typeof name === "string" ? name : null;
 }

@@ -16,6 +16,8 @@ interface DeviceOptions {
   readonly dataDir?: string;
   readonly passwordFile?: string;
   readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
   readonly dim?: number;
   readonly codec?: 0 | 1;
   readonly budget?: number;
@@ -38,6 +40,8 @@ export function register(program: Command, context: CliContext): void {
     .option("--data-dir <dir>", "keep the outbox here (default: memory, forgotten at exit)")
     .option("--password-file <file>", "file with the password or token")
     .option("--ca-file <file>", "PEM authority of the gateway's certificate")
+    .option("--cert-file <file>", "PEM certificate of the device (omega-sync certs issue)")
+    .option("--key-file <file>", "PEM private key; goes with --cert-file")
     .option("--dim <n>", "numbers per embedding (384)", number)
     .option(
       "--codec <n>",
@@ -60,7 +64,9 @@ Examples:
   $ omega-sync device --id tv-1 --once
   $ omega-sync device --id tv-1 --push patterns.json --once --json
   $ omega-sync device --id tv-1 --endpoint mqtts://gateway.example:8883 \\
-      --password-file token.txt --data-dir ./tv-1`,
+      --password-file token.txt --data-dir ./tv-1
+  $ omega-sync device --id tv-1 --endpoint mqtts://gateway.example:8883 --ca-file certs/ca.pem \
+      --cert-file certs/devices/default/tv-1.pem --key-file certs/devices/default/tv-1.key`,
     )
     .action((options: DeviceOptions) => device(context, options));
 }
@@ -123,7 +129,8 @@ function interrupted(signal: AbortSignal): Promise<void> {
 }
 
 async function clientOf(options: DeviceOptions): Promise<SyncClient> {
-  const { id, tenant, endpoint, dataDir, passwordFile, caFile, dim } = options;
+  const { id, tenant, endpoint, dataDir, passwordFile, dim } = options;
+  const tls = await tlsOf(options);
   return new SyncClient({
     deviceId: id,
     tenant,
@@ -132,11 +139,19 @@ async function clientOf(options: DeviceOptions): Promise<SyncClient> {
     ...(passwordFile === undefined
       ? {}
       : { credentials: { password: readSecretFile("--password-file", passwordFile).reveal() } }),
-    ...(caFile === undefined ? {} : { tls: { ca: await readFile(caFile) } }),
+    ...(Object.keys(tls).length === 0 ? {} : { tls }),
     ...(dim === undefined ? {} : { dim }),
     ...(options.codec === undefined ? {} : { codec: options.codec }),
     ...(options.budget === undefined ? {} : { budgetBytes: options.budget }),
   });
+}
+
+async function tlsOf({ caFile, certFile, keyFile }: DeviceOptions) {
+  return {
+    ...(caFile === undefined ? {} : { ca: await readFile(caFile) }),
+    ...(certFile === undefined ? {} : { cert: await readFile(certFile) }),
+    ...(keyFile === undefined ? {} : { key: await readFile(keyFile) }),
+  };
 }
 
 type Print = (event: string, fields: Readonly<Record<string, unknown>>) => void;

@@ -7,6 +7,7 @@
  */
 import { Command } from "commander";
 import { register as registerAggregator } from "./aggregator-command.ts";
+import { register as registerCerts } from "./certs-command.ts";
 import { register as registerConfig } from "./config-command.ts";
 import { register as registerConformance } from "./conformance-command.ts";
 import { register as registerDeadLetters } from "./dead-letters-command.ts";
@@ -30,6 +31,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext) => void)[] = [
   registerFleet,
   registerConformance,
   registerToken,
+  registerCerts,
   registerFrame,
   registerDeadLetters,
   registerConfig,

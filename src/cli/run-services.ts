@@ -2,6 +2,7 @@
  * A long-running command: starts its services, waits for a signal, drains, ends.
  *
  *   SIGTERM, SIGINT   drain and stop, exit 0; a second one ends at once, exit 1
+ *   SIGHUP            certificates and revocation lists are read again
  * @module
  */
 import { once } from "node:events";
@@ -9,6 +10,7 @@ import { type Service, startAll, stopAll } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+const RELOAD_SIGNAL = "SIGHUP";
 
 /**
  * Resolves when the services have stopped after a signal; rejects when one does
@@ -24,6 +26,13 @@ export async function runServices(
   },
 ): Promise<void> {
   await startAll(services);
+  const reloading = services.filter((service) => service.reload !== undefined);
+  const reload = () => {
+    options.log.info("reloading", { signal: RELOAD_SIGNAL });
+    for (const service of reloading) service.reload?.();
+  };
+  // Where there is nothing to read again, the signal keeps its meaning: the terminal is gone.
+  if (reloading.length > 0) process.on(RELOAD_SIGNAL, reload);
   options.onStarted();
   const waiting = new AbortController();
   try {
@@ -32,6 +41,7 @@ export async function runServices(
     options.log.info("draining", { signal });
   } finally {
     waiting.abort();
+    process.removeListener(RELOAD_SIGNAL, reload);
     const impatient = () => process.exit(1);
     for (const name of SIGNALS) process.once(name, impatient);
     await stopAll(services);

@@ -1,11 +1,13 @@
 /**
  * Credentials for devices, made from the secret the gateways hold.
  *
- * `jwt`: HS256 (RFC 7515, RFC 7519) with sub = device, tenant, aud and exp.
+ * `jwt`: HS256 (RFC 7515, RFC 7519) with sub = device, tenant, aud, exp, iat and jti, by which
+ * it can be revoked.
  * `password`: base64url(HMAC-SHA-256(secret, "tenant/device")): the same for
  * ever, which suits devices that cannot renew anything.
  * @module
  */
+import { randomUUID } from "node:crypto";
 import { SignJWT } from "jose";
 import { devicePassword } from "../../gateway/index.ts";
 import { type DeviceKey, deviceName, InvalidConfigError } from "../core/index.ts";
@@ -22,6 +24,8 @@ export interface Credentials {
   readonly password: string;
   /** Seconds since 1970; null: never. */
   readonly expiresAtS: number | null;
+  /** The token's `jti`; null for a password. */
+  readonly tokenId: string | null;
 }
 
 export interface JwtOptions {
@@ -40,7 +44,9 @@ export async function issueJwt(
   options: JwtOptions,
 ): Promise<Credentials> {
   const expiresAtS = options.issuedAtS + options.lifetimeS;
+  const tokenId = randomUUID();
   const token = new SignJWT({ tenant: key.tenant })
+    .setJti(tokenId)
     .setProtectedHeader({ alg: "HS256", typ: "JWT" })
     .setSubject(key.device)
     .setAudience(options.audience)
@@ -48,13 +54,13 @@ export async function issueJwt(
     .setExpirationTime(expiresAtS);
   if (options.issuer !== null) token.setIssuer(options.issuer);
   const password = await token.sign(new TextEncoder().encode(requireLong(secret)));
-  return { ...namesOf(key), mode: "jwt", password, expiresAtS };
+  return { ...namesOf(key), mode: "jwt", password, expiresAtS, tokenId };
 }
 
 /** The derived password of `key`. Throws `InvalidConfigError` when `secret` is shorter than 32 bytes. */
 export function issuePassword(key: DeviceKey, secret: string): Credentials {
   const password = devicePassword(requireLong(secret), key);
-  return { ...namesOf(key), mode: "password", password, expiresAtS: null };
+  return { ...namesOf(key), mode: "password", password, expiresAtS: null, tokenId: null };
 }
 
 function namesOf(key: DeviceKey) {

@@ -9,6 +9,8 @@ export interface Service {
   start(): Promise<void>;
   /** Finishes what was accepted and accepts nothing new. Optional. */
   drain?(): Promise<void>;
+  /** Reads again the files it works with; absent where there are none. Asked for by SIGHUP. */
+  readonly reload?: (() => void) | undefined;
   /** Idempotent; leaves no timer and no socket. */
   stop(): Promise<void>;
 }

@@ -57,7 +57,9 @@ describe("config: no open doors", () => {
     const given = set.filter((text) => typeof text === "string");
     const [fault, ...others] = faultsOf(...given);
     expect(others).toEqual([]);
-    expect(fault).toContain("set gateway.auth.mode to password or jwt, or listen on 127.0.0.1");
+    expect(fault).toContain(
+      "set gateway.auth.mode to password, jwt or certificate, or listen on 127.0.0.1",
+    );
     expect(faultsOf(...given, ...PASSWORD)).toEqual([]);
   });
 
@@ -76,6 +78,11 @@ describe("config: no open doors", () => {
   });
 });
 
+const TLS = [
+  ...["gateway.tls.enabled=true", "gateway.tls.certFile=cert.pem", "gateway.tls.keyFile=key.pem"],
+];
+const CERTIFICATE = [...TLS, "gateway.tls.caFile=cert.pem", "gateway.tls.crlFile=cert.pem"];
+
 describe("config: settings that need one another", () => {
   it.each([
     [["gateway.auth.mode=password"], "secretFile"],
@@ -91,6 +98,11 @@ describe("config: settings that need one another", () => {
     [["gateway.auth.jwksUrl=http://keys.example.com/"], "use https"],
     [["gateway.tls.enabled=true"], "certFile"],
     [["gateway.ws.certFile=cert.pem"], "go together"],
+    [["gateway.ws.caFile=cert.pem"], "goes with certFile"],
+    [["gateway.tls.crlFile=cert.pem"], "goes with caFile"],
+    [["gateway.auth.mode=certificate", ...CERTIFICATE], "set it to false"],
+    [["gateway.auth.mode=certificate", "gateway.tcp.enabled=false", ...TLS], "needs an authority"],
+    [["gateway.auth.revokedFile=gone.txt"], "gone.txt"],
     [["gateway.tls.certFile=gone.pem"], "gone.pem"],
     [["gateway.limits.keepaliveSMin=100", "gateway.limits.keepaliveSMax=50"], "keepaliveSMax"],
     [["gateway.http.port=1883"], "taken by gateway.tcp"],
@@ -107,7 +119,8 @@ describe("config: settings that need one another", () => {
     [["gateway.auth.mode=jwt", "gateway.auth.secretFile=secret"]],
     [["gateway.auth.mode=jwt", "gateway.auth.jwksFile=jwks.json"]],
     [["gateway.auth.mode=jwt", "gateway.auth.jwksUrl=https://keys.example.com/jwks"]],
-    [["gateway.tls.enabled=true", "gateway.tls.certFile=cert.pem", "gateway.tls.keyFile=key.pem"]],
+    [TLS],
+    [["gateway.auth.mode=certificate", "gateway.tcp.enabled=false", ...CERTIFICATE]],
     [["gateway.tcp.port=0", "gateway.http.port=0"]],
   ])("config: %j is accepted", (set) => {
     expect(faultsOf(...set)).toEqual([]);

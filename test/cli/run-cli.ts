@@ -20,6 +20,8 @@ export async function runCli(
     readonly env?: Readonly<Record<string, string>>;
     readonly cwd?: string;
     readonly stdin?: Uint8Array;
+    /** The wall clock; {@link NOW_MS} by default. */
+    readonly nowMs?: number;
   } = {},
 ): Promise<CliRun> {
   const written = { stdout: "", stderr: "" };
@@ -37,7 +39,7 @@ export async function runCli(
     stdin: stdin(),
     stdout: sink("stdout"),
     stderr: sink("stderr"),
-    nowMs: () => NOW_MS,
+    nowMs: () => outside.nowMs ?? NOW_MS,
     exitCode: 0,
   };
   const code = await runProgram(args, context);

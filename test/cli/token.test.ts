@@ -1,8 +1,9 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { decodeProtectedHeader, errors, jwtVerify } from "jose";
+import { decodeJwt, decodeProtectedHeader, errors, jwtVerify } from "jose";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type AuthOptions, createAuthenticator } from "../../gateway/auth.ts";
+import { readRevokedList } from "../../gateway/index.ts";
 import { systemClock } from "../../src/core/index.ts";
 import { type TempDir, tempDir } from "../support/disk.ts";
 import { NOW_MS, runCli } from "./run-cli.ts";
@@ -46,6 +47,7 @@ describe("token: jwt", () => {
       sub: "tv-1",
       tenant: "default",
       aud: "omega-sync",
+      jti: expect.stringMatching(/^[0-9a-f-]{36}$/),
       iat: NOW_MS / 1_000,
       exp: NOW_MS / 1_000 + 86_400,
     });
@@ -100,6 +102,48 @@ describe("token: password", () => {
     const { code, stderr } = await token("--mode", "password", "--expires", "1h");
     expect(code).toBe(2);
     expect(stderr).toContain("never expires");
+  });
+});
+
+describe("token: issue and revoke", () => {
+  const revoke = (...args: string[]) =>
+    runCli(["token", "revoke", "--file", join(dir.path, "revoked.txt"), ...args]);
+  const listed = () => readRevokedList(readFileSync(join(dir.path, "revoked.txt"), "utf8"));
+
+  it("token: `token issue` is what `token` is", async () => {
+    const { code, stdout } = await runCli([
+      ...["token", "issue", "--device", "tv-1", "--secret-file", secretFile, "--json"],
+    ]);
+    expect(code).toBe(0);
+    const { password, tokenId } = JSON.parse(stdout);
+    expect(decodeJwt(password)).toMatchObject({ sub: "tv-1", jti: tokenId });
+    expect(JSON.parse((await token("--json")).stdout).tokenId).not.toBe(tokenId);
+  });
+
+  it("token: a device is revoked with all that it was given so far, in a list that only grows", async () => {
+    const first = await revoke("--device", "tv-1", "--tenant", "acme");
+    expect(first).toMatchObject({ code: 0, stderr: "" });
+    expect(first.stdout).toBe("device acme/tv-1 2026-01-01T00:00:00.000Z\n");
+    writeFileSync(join(dir.path, "revoked.txt"), "# by hand, no line break", { flag: "a" });
+    await revoke("--jti", "one-token", "--json");
+    const old = { name: "acme/tv-1", tokenId: null, issuedAtMs: NOW_MS };
+    expect(listed().refusal(old)).toBe("auth.revoked.device");
+    expect(listed().refusal({ ...old, issuedAtMs: NOW_MS + 1_000 })).toBeNull();
+    expect(listed().refusal({ ...old, issuedAtMs: null })).toBe("auth.revoked.device");
+    expect(listed().refusal({ ...old, name: "acme/tv-2" })).toBeNull();
+    const one = { name: "acme/tv-2", tokenId: "one-token", issuedAtMs: NOW_MS + 1_000 };
+    expect(listed().refusal(one)).toBe("auth.revoked.token");
+  });
+
+  it.each([
+    [[], 2],
+    [["--device", "tv-1", "--jti", "x"], 2],
+    [["--device", "a/b"], 2],
+    [["--jti", "two words"], 2],
+    [["--device", "tv-1", "--file", "/nonexistent/revoked.txt"], 78],
+  ])("token: revoke %j ends in %i and writes nothing", async (args, code) => {
+    expect((await revoke(...args)).code).toBe(code);
+    expect(existsSync(join(dir.path, "revoked.txt"))).toBe(false);
   });
 });
 

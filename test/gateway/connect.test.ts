@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { maySubscribe, publishRefusal, topicsOf } from "../../gateway/acl.ts";
 import { Admission } from "../../gateway/admission.ts";
+import { keyOfSubject } from "../../gateway/certificate.ts";
 import { type ConnectRequest, connackBytes, judgeConnect } from "../../gateway/connect.ts";
 import { gatewayLimits, TokenBucket } from "../../gateway/limits.ts";
 import type { InvalidConfigError } from "../../src/core/index.ts";
@@ -12,7 +13,7 @@ const GOOD: ConnectRequest = {
   username: "acme/tv1",
   keepaliveS: 300,
   hasWill: false,
-  certificateName: null,
+  certificate: null,
 };
 
 describe("judging a CONNECT", () => {
@@ -35,15 +36,47 @@ describe("judging a CONNECT", () => {
     [{ username: "acme/" }, 4, "connect.username"],
     [{ username: "acme/tv1/" }, 4, "connect.username"],
     [{ username: "acme/tv2" }, 5, "connect.identity"],
-    [{ certificateName: "tv2" }, 5, "connect.certificate"],
-    [{ certificateName: "tv1" }, 5, "connect.certificate"],
-    [{ certificateName: "no id" }, 5, "connect.certificate"],
+    [{ certificate: { key: { tenant: "acme", device: "tv2" } } }, 5, "connect.certificate"],
+    [{ certificate: { key: { tenant: "default", device: "tv1" } } }, 5, "connect.certificate"],
+    [{ certificate: { key: null } }, 5, "connect.certificate.name"],
   ])("%j is answered %i for %s", (change, code, reason) => {
     expect(judgeConnect({ ...GOOD, ...change }, RULES)).toEqual({ ok: false, code, reason });
   });
 
   test("a certificate that names tenant and device passes", () => {
-    expect(judgeConnect({ ...GOOD, certificateName: "acme/tv1" }, RULES).ok).toBe(true);
+    const certificate = { key: { tenant: "acme", device: "tv1" } };
+    expect(judgeConnect({ ...GOOD, certificate }, RULES).ok).toBe(true);
+  });
+
+  test("where the certificate is the credential, it names the device and must be there", () => {
+    const rules = { ...RULES, usernameRequired: false, certificateRequired: true };
+    const key = { tenant: "acme", device: "tv1" };
+    const bare = { ...GOOD, username: null };
+    expect(judgeConnect({ ...bare, certificate: { key } }, rules)).toEqual({ ok: true, key });
+    expect(judgeConnect(bare, rules)).toEqual({
+      ...{ ok: false, code: 5, reason: "connect.certificate.missing" },
+    });
+    expect(judgeConnect({ ...bare, certificate: { key }, clientId: "tv2" }, rules)).toEqual({
+      ...{ ok: false, code: 5, reason: "connect.identity" },
+    });
+  });
+
+  test.each([
+    [{ CN: "tv1" }, { tenant: "default", device: "tv1" }],
+    [
+      { CN: "tv1", OU: "acme" },
+      { tenant: "acme", device: "tv1" },
+    ],
+    [{ CN: "acme/tv1" }, { tenant: "acme", device: "tv1" }],
+    [{ CN: "acme/tv1", OU: "acme" }, null],
+    [{ CN: "tv1", OU: "TV Division" }, null],
+    [{ CN: "tv1", OU: ["acme", "other"] }, null],
+    [{ CN: ["tv1", "tv2"] }, null],
+    [{ CN: "tv1\0.example" }, null],
+    [{ CN: "" }, null],
+    [{}, null],
+  ])("the subject %j names %j", (subject, key) => {
+    expect(keyOfSubject(subject)).toEqual(key);
   });
 
   test("a refusal is four bytes", () => {

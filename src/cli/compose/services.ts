@@ -37,6 +37,7 @@ export async function createGateway(parts: Parts): Promise<Gateway> {
     ...(await gatewayParts(parts)),
     listeners: listenersOf(config.gateway),
     auth: authOf(config.gateway),
+    ...revokedOf(config.gateway),
     drain: config.gateway.drain,
   });
 }
@@ -193,17 +194,26 @@ function wsOf(ws: Config["gateway"]["ws"]): NonNullable<ListenersOptions["ws"]> 
 interface FileNames {
   readonly certFile: string | null;
   readonly keyFile: string | null;
-  readonly caFile?: string | null;
+  readonly caFile: string | null;
+  readonly crlFile: string | null;
 }
 
-function filesOf({ certFile, keyFile, caFile }: FileNames): TlsFiles {
+function filesOf({ certFile, keyFile, caFile, crlFile }: FileNames): TlsFiles {
   assert(certFile !== null && keyFile !== null, "config/rules.ts wants both files");
-  return { certFile, keyFile, ...(caFile ? { caFile } : {}) };
+  return {
+    ...{ certFile, keyFile },
+    ...(caFile === null ? {} : { caFile }),
+    ...(crlFile === null ? {} : { crlFile }),
+  };
+}
+
+function revokedOf({ auth: { revokedFile } }: Config["gateway"]) {
+  return revokedFile === null ? {} : { revokedFile };
 }
 
 function authOf({ auth }: Config["gateway"]): AuthOptions {
   const { mode, audience, issuer } = auth;
-  if (mode === "none") return { mode };
+  if (mode === "none" || mode === "certificate") return { mode };
   if (mode === "password") return { mode, secret: secretOf(auth) };
   return { mode, key: keyOf(auth), audience, ...(issuer === null ? {} : { issuer }) };
 }

@@ -19,7 +19,10 @@ const tls = z.strictObject({
   port: port(8883, "Port of the TLS listener"),
   certFile: file("PEM certificate chain of the gateway."),
   keyFile: file("PEM private key of the gateway."),
-  caFile: file("PEM authority; when given, devices must show a certificate that it signed."),
+  caFile: file("PEM authorities; when given, devices must show a certificate that one signed."),
+  crlFile: file(
+    "PEM revocation lists of those authorities, one each; they are read again on change.",
+  ),
 });
 
 const ws = z.strictObject({
@@ -34,6 +37,10 @@ const ws = z.strictObject({
     .meta({ description: "The one HTTP path that becomes a WebSocket." }),
   certFile: file("PEM certificate chain; with it the listener speaks wss."),
   keyFile: file("PEM private key; goes with certFile."),
+  caFile: file("PEM authorities; when given, devices must show a certificate that one signed."),
+  crlFile: file(
+    "PEM revocation lists of those authorities, one each; they are read again on change.",
+  ),
 });
 
 const http = z.strictObject({
@@ -42,10 +49,13 @@ const http = z.strictObject({
 });
 
 const auth = z.strictObject({
-  mode: z.enum(["none", "password", "jwt"]).default("none").meta({
+  mode: z.enum(["none", "password", "jwt", "certificate"]).default("none").meta({
     description:
       "How devices prove who they are; none is refused when anything listens beyond loopback.",
   }),
+  revokedFile: file(
+    "List of revoked devices and tokens (omega-sync token revoke); it is read again on change.",
+  ),
   secret: z
     .string()
     .min(32)

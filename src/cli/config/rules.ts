@@ -49,7 +49,7 @@ const noOpenDoors: Rule = {
       path: `${path}.host`,
       fault:
         `${host} can be reached from other machines while gateway.auth.mode is none: ` +
-        "set gateway.auth.mode to password or jwt, or listen on 127.0.0.1",
+        "set gateway.auth.mode to password, jwt or certificate, or listen on 127.0.0.1",
     }));
   },
 };
@@ -96,6 +96,42 @@ const tlsNeedsCertificate: Rule = {
       : [],
 };
 
+/** Where nothing is asked for a certificate, nobody could show one. */
+const certificatesAreAskedFor: Rule = {
+  reads: [
+    ...["gateway.auth.mode", "gateway.tcp.enabled"],
+    ...["tls", "ws"].flatMap((name) => [`gateway.${name}.enabled`, `gateway.${name}.caFile`]),
+  ],
+  check({ gateway: { auth, tcp, tls, ws } }) {
+    if (auth.mode !== "certificate") return [];
+    const faults = [
+      {
+        path: "gateway.tcp.enabled",
+        fault: "plain TCP asks for no certificate: set it to false",
+        is: tcp.enabled,
+      },
+    ];
+    for (const [name, { enabled, caFile }] of Object.entries({ tls, ws })) {
+      const path = `gateway.${name}.caFile`;
+      faults.push({
+        path,
+        fault: "certificate needs an authority",
+        is: enabled && caFile === null,
+      });
+    }
+    return faults.filter(({ is }) => is);
+  },
+};
+
+const listsHaveAuthorities: Rule = {
+  reads: ["tls", "ws"].flatMap((name) => [`gateway.${name}.caFile`, `gateway.${name}.crlFile`]),
+  check({ gateway: { tls, ws } }) {
+    return Object.entries({ tls, ws })
+      .filter(([, { caFile, crlFile }]) => crlFile !== null && caFile === null)
+      .map(([name]) => ({ path: `gateway.${name}.crlFile`, fault: "goes with caFile" }));
+  },
+};
+
 const onePortEach: Rule = {
   reads: listenerSettings("port"),
   check(config) {
@@ -127,6 +163,14 @@ const websocketKeyPair: Rule = {
       : [{ path: "gateway.ws.certFile", fault: "certFile and keyFile go together" }],
 };
 
+const websocketAuthorityNeedsTls: Rule = {
+  reads: ["gateway.ws.certFile", "gateway.ws.caFile"],
+  check: ({ gateway: { ws } }) =>
+    ws.caFile !== null && ws.certFile === null
+      ? [{ path: "gateway.ws.caFile", fault: "goes with certFile: without TLS nobody is asked" }]
+      : [],
+};
+
 /** The broker keeps a process's share of the deltas under its client id while it is away. */
 const brokerKnowsUsAgain: Rule = {
   reads: ["gateway.broker.url", "gateway.broker.clientId", "gateway.http.port"],
@@ -145,6 +189,9 @@ export const RULES: readonly Rule[] = [
   keysTravelSafely,
   tlsNeedsCertificate,
   websocketKeyPair,
+  websocketAuthorityNeedsTls,
+  certificatesAreAskedFor,
+  listsHaveAuthorities,
   keepaliveInOrder,
   onePortEach,
   brokerKnowsUsAgain,
