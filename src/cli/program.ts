@@ -18,6 +18,7 @@ import { register as registerFleet } from "./fleet-command.ts";
 import { register as registerFrame } from "./frame-decode-command.ts";
 import { register as registerGateway } from "./gateway-command.ts";
 import type { CliContext } from "./output.ts";
+import { register as registerSim } from "./sim-command.ts";
 import { register as registerStart } from "./start-command.ts";
 import { register as registerToken } from "./token-command.ts";
 import { packageVersion } from "./version.ts";
@@ -30,6 +31,7 @@ const COMMANDS: readonly ((program: Command, context: CliContext) => void)[] = [
   registerDevice,
   registerFleet,
   registerConformance,
+  registerSim,
   registerToken,
   registerCerts,
   registerFrame,
