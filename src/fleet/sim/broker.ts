@@ -137,7 +137,7 @@ class SimSession {
 
   #connect(packet: Extract<UpPacket, { cmd: "connect" }>): void {
     const { clientId, username, keepaliveS } = packet;
-    const request = { clientId, username, keepaliveS, hasWill: false, certificateName: null };
+    const request = { clientId, username, keepaliveS, hasWill: false, certificate: null };
     const judged = judgeConnect(request, RULES);
     if (!judged.ok) {
       this.#wire.sendDown({ cmd: "connack", code: judged.code });
