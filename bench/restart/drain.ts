@@ -5,12 +5,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { atMost } from "../support/report.ts";
 import { appliedOf, startLoad } from "./load.ts";
-import { type Restart, restart, type Scenario, worstMs } from "./scenarios.ts";
+import { type Restart, requireLoaded, restart, type Scenario, worstMs } from "./scenarios.ts";
 import { startTopology } from "./topology.ts";
 
 const DEVICES = 300;
 const RATE_PER_S = 1_500;
-const DURATION_MS = 60_000;
+const DURATION_MS = 75_000;
 /** Before the first restart: all have connected, and the fold is warm. */
 const STEADY_MS = 8_000;
 /** HAProxy sends a server that is back few connections for 5 s (slowstart). */
@@ -31,6 +31,7 @@ export const drain: Scenario = async ({ say }) => {
       say(`${gateway.name} was restarted`);
     }
     const result = await load.result;
+    requireLoaded(restarts, result);
     const { offered, acked, resent, disconnects } = result.counts;
     const { store } = topology;
     const found = await appliedOf(store, load.plan, { acked, others: 0 });

@@ -19,7 +19,7 @@ haproxy and redis-server (on PATH).
 Tables (or with --json one object) go to stdout, progress to stderr.
 
 Examples:
-  $ npm run -s bench:restart                       everything, about four minutes
+  $ npm run -s bench:restart                       everything, about five minutes
   $ npm run -s bench:restart -- --json > r.json    {machine, date, rows, floors}
   $ npm run -s bench:restart -- --only drain       one of drain, rolling`;
 

@@ -6,13 +6,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../support/processes.ts";
 import { atMost } from "../support/report.ts";
 import { appliedOf, startLoad } from "./load.ts";
-import { type Restart, restart, type Scenario, worstMs } from "./scenarios.ts";
+import { type Restart, requireLoaded, restart, type Scenario, worstMs } from "./scenarios.ts";
 import { SHARDS, startTopology, type Topology } from "./topology.ts";
 import { startWitnesses } from "./witnesses.ts";
 
 const DEVICES = 300;
 const RATE_PER_S = 600;
-const DURATION_MS = 85_000;
+const DURATION_MS = 120_000;
 const STEADY_MS = 6_000;
 const REST_MS = 4_000;
 const WITNESSES = 12;
@@ -29,6 +29,7 @@ export const rolling: Scenario = async ({ say }) => {
     await sleep(STEADY_MS);
     const { restarts, sharedMs, without } = await restartAll(topology, sinceMs, say);
     const result = await load.result;
+    requireLoaded(restarts, result);
     await witnesses.rest();
     const { offered, acked, resent } = result.counts;
     const others = witnesses.acked();

@@ -37,6 +37,18 @@ export async function restart(
   return { server: server.name, fromS, endedS, untilS: nowS() };
 }
 
+/** Throws when a restart was not over while the load still pushed: its figures would say nothing. */
+export function requireLoaded(
+  restarts: readonly Restart[],
+  { rampS, durationS }: FleetResult,
+): void {
+  const late = restarts.find(({ untilS }) => untilS > rampS + durationS);
+  if (late === undefined) return;
+  throw new Error(
+    `the load ended before ${late.server} was back: the machine is too busy for this`,
+  );
+}
+
 /** The longest time from when a delta was due to its PUBACK, of those that ended in these seconds. */
 export function worstMs({ moments }: FleetResult, fromS: number, untilS: number): number {
   const within = moments.filter(({ second }) => second > fromS && second - 1 <= untilS);
