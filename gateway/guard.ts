@@ -231,7 +231,7 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
 function directTo(socket: Duplex, stream: Duplex): Guard["direct"] {
   return {
     get destroyed() {
-      return stream.destroyed || socket.destroyed;
+      return stream.destroyed || !socket.writable;
     },
     get writableLength() {
       return Math.max(stream.writableLength, socket.writableLength);
