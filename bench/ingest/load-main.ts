@@ -220,7 +220,8 @@ function main(): void {
     if (message === "go") goNow();
     else {
       void load(message, go).then((result) => {
-        process.send?.({ kind: "result", result } satisfies LoadMessage, () => process.exit(0));
+        // It stays until it is stopped: its own CPU is still to be read.
+        process.send?.({ kind: "result", result } satisfies LoadMessage);
       });
     }
   });

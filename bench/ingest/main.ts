@@ -9,7 +9,7 @@ import { CommanderError } from "commander";
 import { messageOf } from "../../src/core/index.ts";
 import { machineName } from "../support/report.ts";
 import { parseOptions } from "./options.ts";
-import { mediansOf, type Report, ratiosOf, textOf } from "./report.ts";
+import { figuresOf, type Report, textOf } from "./report.ts";
 import { runRounds } from "./run.ts";
 
 const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
@@ -24,8 +24,7 @@ async function main(args: readonly string[]): Promise<number> {
     const options = parseOptions(args);
     const runs = await runRounds(options, say);
     const date = new Date().toISOString().slice(0, 10);
-    const figures = { rows: mediansOf(runs), ratios: ratiosOf(runs) };
-    const report: Report = { machine: machineName(), date, ...figures };
+    const report: Report = { machine: machineName(), date, ...figuresOf(runs) };
     const json = `${JSON.stringify(report)}\n`;
     if (options.save) {
       const file = `${RESULTS}/${date}.json`;

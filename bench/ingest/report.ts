@@ -7,6 +7,7 @@
  * @module
  */
 import { columns } from "../support/columns.ts";
+import { othersText } from "../support/machine.ts";
 import { median } from "../support/numbers.ts";
 import { rounded } from "../support/report.ts";
 
@@ -44,6 +45,8 @@ export interface Row {
   readonly generatorLateMsP99: number;
   /** Whether the generator, not the server, may have been what limited this. */
   readonly generatorLimited: boolean;
+  /** What processes that are none of the bench's used meanwhile, cores. */
+  readonly othersCores: number;
 }
 
 /** One row of one round, from 1. */
@@ -67,6 +70,8 @@ export interface Report {
   readonly date: string;
   readonly rows: readonly Row[];
   readonly ratios: readonly Ratio[];
+  /** Median of the rows'. */
+  readonly othersCores: number;
 }
 
 const AT_MOST = " (at most)";
@@ -78,7 +83,13 @@ const GENERATOR_BUSY_MAX = 0.9;
 /** What was sent later than this is late by the generator's own fault, milliseconds. */
 const GENERATOR_LATE_MS_MAX = 5;
 const SHOWN = ["ratePerS", "ackMsP50", "ackMsP99", "cpuUsPerDelta", "rssMiB"] as const;
-const FIGURES = [...SHOWN, "generatorCores", "generatorBusy", "generatorLateMsP99"] as const;
+const FIGURES = [
+  ...SHOWN,
+  "generatorCores",
+  "generatorBusy",
+  "generatorLateMsP99",
+  "othersCores",
+] as const;
 
 /** Whether a generator that measured this of itself may have been the limit. */
 export function isGeneratorLimited(of: {
@@ -88,6 +99,12 @@ export function isGeneratorLimited(of: {
 }): boolean {
   const isBusy = Math.max(of.busy, of.cores) > GENERATOR_BUSY_MAX;
   return isBusy || of.lateMsP99 > GENERATOR_LATE_MS_MAX;
+}
+
+/** All of the report but where and when. */
+export function figuresOf(runs: readonly Run[]): Pick<Report, "rows" | "ratios" | "othersCores"> {
+  const othersCores = rounded(median(runs.map((run) => run.othersCores)));
+  return { rows: mediansOf(runs), ratios: ratiosOf(runs), othersCores };
 }
 
 /** One row per scenario and system: the median over the rounds of each figure. */
@@ -197,7 +214,7 @@ export function isMet({ name, value, floor }: Ratio): boolean {
 }
 
 /** The report for people. */
-export function textOf({ machine, date, rows, ratios }: Report): string {
+export function textOf({ machine, date, rows, ratios, othersCores }: Report): string {
   const head = ["scenario", "system", "acked/s", "p50 ms", "p99 ms", "CPU µs/delta", "RSS MiB"];
   const cells = rows.map((row) => [
     ...[row.scenario, row.system, ...SHOWN.map((name) => `${row[name]}`)],
@@ -211,7 +228,7 @@ export function textOf({ machine, date, rows, ratios }: Report): string {
   const tables = [
     columns([[...head, "generator", "CPU µs/delta of each process"], ...cells], "llrrrrrrl"),
     columns([["ratio", "value", "floor", "", "rounds"], ...ratioCells], "lrrll"),
-    `generator: cores used / share of the time busy. ${LIMITED} the load generator may have been the limit.`,
+    `generator: cores used / share of the time busy. ${LIMITED} the load generator may have been the limit.\n${othersText(othersCores)}`,
   ];
   return `${date}, ${machine}\n\n${tables.join("\n\n")}\n`;
 }

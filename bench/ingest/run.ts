@@ -6,6 +6,7 @@ import type { ChildProcess } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { watchOthers } from "../support/machine.ts";
 import { cpuUs, firstMessage, rssBytes, start, stop, WITH_IPC } from "../support/processes.ts";
 import type { LoadMessage, LoadPlan, LoadResult } from "./load-main.ts";
 import type { Options } from "./options.ts";
@@ -153,7 +154,8 @@ async function measure(
     const ready = messageOf(generator, "ready", CONNECT_MS_MAX);
     generator.send(plan);
     await ready;
-    const before = cpuOf(system);
+    const [before, ownBefore] = [cpuOf(system), ownUs(generator)];
+    const others = watchOthers();
     const msMax = plan.warmupMs + plan.measureMs + LAST_MS_MAX;
     const finished = messageOf(generator, "result", msMax);
     generator.send("go");
@@ -163,14 +165,21 @@ async function measure(
     await system.settle(entrant.acked);
     const after = cpuOf(system);
     const parts = Object.keys(system.pids);
-    const usOf = (part: string) => ((after[part] ?? 0) - (before[part] ?? 0)) / result.acked;
+    const usedUs = (part: string) => (after[part] ?? 0) - (before[part] ?? 0);
+    const serversUs = sum(parts.map(usedUs));
     return rowOf(scenario, system.name, result, {
-      cpuUsPerDeltaOf: Object.fromEntries(parts.map((part) => [part, usOf(part)])),
+      cpuUsPerDeltaOf: Object.fromEntries(parts.map((part) => [part, usedUs(part) / result.acked])),
       rssMiB: sum(memory) / MIB,
+      othersCores: others(serversUs + ownUs(generator) - ownBefore),
     });
   } finally {
     await stop(generator);
   }
+}
+
+/** CPU of the generator and of this process. */
+function ownUs(generator: ChildProcess): number {
+  return cpuUs(generator.pid ?? -1) + cpuUs(process.pid);
 }
 
 function cpuOf({ pids }: systems.System): Record<string, number> {
@@ -181,7 +190,7 @@ function rowOf(
   scenario: Scenario,
   system: SystemName,
   { ratePerS, ackMsP50, ackMsP99, generator }: LoadResult,
-  servers: Pick<Row, "cpuUsPerDeltaOf" | "rssMiB">,
+  servers: Pick<Row, "cpuUsPerDeltaOf" | "rssMiB" | "othersCores">,
 ): Row {
   return {
     ...{ scenario, system, ratePerS, ackMsP50, ackMsP99 },

@@ -12,7 +12,7 @@ import { machineName } from "../support/report.ts";
 import { parseOptions } from "./options.ts";
 import { scalePlot } from "./plots.ts";
 import { DIMENSIONS } from "./points.ts";
-import { mediansOf, type Report, type Row, ratiosOf, textOf } from "./report.ts";
+import { figuresOf, type Report, type Row, textOf } from "./report.ts";
 import { runDimensions } from "./run.ts";
 
 const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
@@ -26,9 +26,8 @@ async function main(args: readonly string[]): Promise<number> {
     const options = parseOptions(args);
     const runs = await runDimensions(options, say);
     const date = new Date().toISOString().slice(0, 10);
-    // A quick run is too short to judge by.
-    const ratios = options.quick ? [] : ratiosOf(runs);
-    const report: Report = { machine: machineName(), date, rows: mediansOf(runs), ratios };
+    const figures = figuresOf(runs, !options.quick);
+    const report: Report = { machine: machineName(), date, ...figures };
     if (options.plots !== null) writePlots(options.plots, report.rows);
     process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : textOf(report));
     return EXIT.ok;

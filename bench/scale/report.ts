@@ -6,6 +6,7 @@
  * @module
  */
 import { columns } from "../support/columns.ts";
+import { othersText } from "../support/machine.ts";
 import { median } from "../support/numbers.ts";
 import { rounded } from "../support/report.ts";
 import type { CodecId } from "./frame-pool.ts";
@@ -27,6 +28,8 @@ export interface Row {
   readonly frameBytes: number;
   /** Acknowledged deltas. */
   readonly ratePerS: number;
+  /** What processes that are none of this point's used meanwhile, cores. */
+  readonly othersCores: number;
 }
 
 /** One row of one round, from 1. */
@@ -50,6 +53,8 @@ export interface Report {
   readonly date: string;
   readonly rows: readonly Row[];
   readonly ratios: readonly Ratio[];
+  /** Median of the rows'. */
+  readonly othersCores: number;
 }
 
 const FIGURES = [
@@ -60,10 +65,20 @@ const FIGURES = [
   "aggregatorRssMiB",
   "frameBytes",
   "ratePerS",
+  "othersCores",
 ] as const;
 const COST_MAX = 1.2;
 const DEVICE_BYTES_MAX = 1_536;
 const MIB = 1024 ** 2;
+
+/** All of the report but where and when. Nothing is judged by a run too short for it. */
+export function figuresOf(
+  runs: readonly Run[],
+  isJudged: boolean,
+): Pick<Report, "rows" | "ratios" | "othersCores"> {
+  const othersCores = rounded(median(runs.map((run) => run.othersCores)));
+  return { rows: mediansOf(runs), ratios: isJudged ? ratiosOf(runs) : [], othersCores };
+}
 
 /** One row per point and codec, in the order in which they came first. */
 export function mediansOf(runs: readonly Run[]): Row[] {
@@ -120,7 +135,7 @@ function ratio(name: string, floor: number, rounds: readonly number[]): Ratio | 
 }
 
 /** The report for people. */
-export function textOf({ machine, date, rows, ratios }: Report): string {
+export function textOf({ machine, date, rows, ratios, othersCores }: Report): string {
   const head = [
     ...["against", "at", "codec", "µs/delta", "of the first", "gateway", "redis", "aggregator"],
     ...["RSS MiB", "frame bytes", "acked/s"],
@@ -138,6 +153,7 @@ export function textOf({ machine, date, rows, ratios }: Report): string {
   if (verdicts.length > 0) {
     tables.push(columns([["ratio", "value", "floor", "", "rounds"], ...verdicts], "lrrll"));
   }
+  tables.push(othersText(othersCores));
   return `${date}, ${machine}\n\n${tables.join("\n\n")}\n`;
 }
 

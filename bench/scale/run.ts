@@ -5,13 +5,14 @@
  */
 import { join } from "node:path";
 import { loadZstd, type Zstd } from "../../src/wire/index.ts";
+import { watchOthers } from "../support/machine.ts";
 import { scratchFolder } from "../support/processes.ts";
 import { deviceSetsOf } from "./device-sets.ts";
 import { type CodecId, frameOf, makePool, writePool } from "./frame-pool.ts";
 import type { Options } from "./options.ts";
 import { type Dimension, type Point, pointsOf, type Shape } from "./points.ts";
 import type { Row, Run } from "./report.ts";
-import { startWorld, type World } from "./world.ts";
+import { type CpuUs, startWorld, type World } from "./world.ts";
 
 type Say = (line: string) => void;
 interface Pool {
@@ -84,14 +85,19 @@ async function measure(
   const world = await worlds.prepare(shape, codec);
   await world.obey({ kind: "take-turns" });
   const before = world.cpu();
+  const others = watchOthers();
   const { elapsedS } = await world.obey({ kind: "publish", deltas, ratePerS: RATE_PER_S });
   const after = world.cpu();
-  const gatewayUs = (after.gateway - before.gateway) / deltas;
-  const redisUs = (after.redis - before.redis) / deltas;
-  const aggregatorUs = (after.aggregator - before.aggregator) / deltas;
+  const usedUs = (part: keyof CpuUs) => (after[part] - before[part]) / deltas;
+  const [gatewayUs, redisUs, aggregatorUs] = [
+    usedUs("gateway"),
+    usedUs("redis"),
+    usedUs("aggregator"),
+  ];
+  const cpuUsPerDelta = gatewayUs + redisUs + aggregatorUs;
   return {
     ...{ dimension, at, codec, gatewayUs, redisUs, aggregatorUs },
-    cpuUsPerDelta: gatewayUs + redisUs + aggregatorUs,
+    ...{ cpuUsPerDelta, othersCores: others((cpuUsPerDelta + usedUs("bench")) * deltas) },
     aggregatorRssMiB: world.aggregatorRssBytes() / MIB,
     frameBytes: worlds.frameBytes(shape, codec),
     ratePerS: deltas / elapsedS,

@@ -28,10 +28,12 @@ export interface World {
 }
 
 /** Microseconds of each process. */
-interface CpuUs {
+export interface CpuUs {
   readonly gateway: number;
   readonly redis: number;
   readonly aggregator: number;
+  /** The crowd and this process, which are not the servers'. */
+  readonly bench: number;
 }
 
 const CROWD = fileURLToPath(new URL("./crowd-main.js", import.meta.url));
@@ -77,6 +79,7 @@ export async function startWorld(shape: Shape): Promise<World> {
       gateway: cpuUs(gateway.pid),
       redis: cpuUs(redis.pid),
       aggregator: cpuUs(aggregator.pid),
+      bench: cpuUs(crowd.pid ?? -1) + cpuUs(process.pid),
     }),
     aggregatorRssBytes: () => rssBytes(aggregator.pid),
     async end() {

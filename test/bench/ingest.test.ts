@@ -3,6 +3,7 @@ import { frameOf, frameTemplate } from "../../bench/ingest/frames.ts";
 import { parseOptions } from "../../bench/ingest/options.ts";
 import { PROTOCOLS } from "../../bench/ingest/protocols.ts";
 import {
+  figuresOf,
   isGeneratorLimited,
   isMet,
   mediansOf,
@@ -26,6 +27,7 @@ const run = (over: Partial<Run>): Run => ({
   generatorBusy: 0.5,
   generatorLateMsP99: 0,
   generatorLimited: false,
+  othersCores: 0.05,
   ...over,
 });
 
@@ -75,13 +77,15 @@ describe("bench: ingest", () => {
     const runs = [run({}), run({ system: "aedes, stores nothing", generatorLimited: true })];
     const [ratio] = ratiosOf(runs);
     expect(ratio).toMatchObject({ value: 1, generatorLimited: true });
-    const report = {
-      machine: "m",
-      date: "2026-11-26",
-      rows: mediansOf(runs),
-      ratios: ratiosOf(runs),
-    };
+    const report = { machine: "m", date: "2026-11-26", ...figuresOf(runs) };
     expect(textOf(report)).toMatch(/bare aedes +1\* +0.7 +met/);
+  });
+
+  it("bench: a report says whether others were too busy for it", () => {
+    const report = (othersCores: number) =>
+      textOf({ machine: "m", date: "2026-11-26", ...figuresOf([run({ othersCores })]) });
+    expect(report(0.1)).toMatch(/used 0\.1 cores meanwhile\.$/m);
+    expect(report(1.5)).toMatch(/used 1\.5 cores meanwhile: TOO BUSY/);
   });
 
   it("bench: answers are counted whole, and a refusal is an error", () => {

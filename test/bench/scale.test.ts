@@ -7,7 +7,7 @@ import { bodyAt, frameOf, makePool, readPool, writePool } from "../../bench/scal
 import { parseOptions } from "../../bench/scale/options.ts";
 import { scalePlot } from "../../bench/scale/plots.ts";
 import { DIMENSIONS, pointsOf } from "../../bench/scale/points.ts";
-import { mediansOf, type Run, ratiosOf, textOf } from "../../bench/scale/report.ts";
+import { figuresOf, mediansOf, type Run, ratiosOf, textOf } from "../../bench/scale/report.ts";
 import { DEFAULT_FOLD_POLICY } from "../../src/aggregate/fold-policy.ts";
 import { limits } from "../../src/core/index.ts";
 import { decodeDelta, loadZstd, peekFrame } from "../../src/wire/index.ts";
@@ -18,7 +18,7 @@ const shapes = DIMENSIONS.flatMap((dimension) =>
 const run = (over: Partial<Run>): Run => ({
   ...{ dimension: "devices", at: 1_000, codec: 0, round: 1 },
   ...{ cpuUsPerDelta: 100, gatewayUs: 30, redisUs: 20, aggregatorUs: 50 },
-  ...{ aggregatorRssMiB: 100, frameBytes: 1_000, ratePerS: 2_000 },
+  ...{ aggregatorRssMiB: 100, frameBytes: 1_000, ratePerS: 2_000, othersCores: 0 },
   ...over,
 });
 
@@ -86,12 +86,7 @@ describe("bench: scale", () => {
       [1_000, 100],
       [50_000, 190],
     ]);
-    const report = {
-      machine: "m",
-      date: "2026-11-26",
-      rows: mediansOf(runs),
-      ratios: ratiosOf(runs),
-    };
+    const report = { machine: "m", date: "2026-11-26", ...figuresOf(runs, true) };
     expect(textOf(report)).toMatch(/devices +50000 +0 +190 +1\.90/);
     expect(ratiosOf([run({})])).toEqual([]);
   });
