@@ -10,6 +10,7 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../src/core/index.ts";
 import type { Counter, Gauge, Metrics } from "../src/observe/index.ts";
+import { Buckets } from "./buckets.ts";
 import type { GatewayLimits } from "./limits.ts";
 
 /** One socket's stay between accept and CONNACK 0. */
@@ -19,7 +20,10 @@ export interface Entrance {
 }
 
 export interface DoorOptions {
-  readonly limits: Pick<GatewayLimits, "unauthenticatedMax" | "connectDeadlineMs">;
+  readonly limits: Pick<
+    GatewayLimits,
+    "unauthenticatedMax" | "connectDeadlineMs" | "connectionsPerAddress"
+  >;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
@@ -28,10 +32,14 @@ export class Door {
   readonly #options: DoorOptions;
   readonly #turnedAway: Counter;
   readonly #waitingCount: Gauge;
+  readonly #perAddress: Buckets | null;
   #waiting = 0;
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    const { connectionsPerAddress } = options.limits;
+    this.#perAddress =
+      connectionsPerAddress === null ? null : new Buckets(connectionsPerAddress, options.clock);
     this.#turnedAway = options.metrics.counter(
       "omega_gateway_turned_away_total",
       "Sockets closed before their CONNECT was accepted",
@@ -46,8 +54,9 @@ export class Door {
   /** Lets a fresh TCP socket in, or destroys it and returns `null`. */
   enter(socket: Socket): Entrance | null {
     const { limits, clock } = this.#options;
-    if (this.#waiting >= limits.unauthenticatedMax) {
-      this.#turnedAway.add(1, { reason: "crowded" });
+    const reason = this.#refusal(socket);
+    if (reason !== null) {
+      this.#turnedAway.add(1, { reason });
       socket.on("error", () => {});
       socket.destroy();
       return null;
@@ -70,6 +79,11 @@ export class Door {
     );
     socket.once("close", leave);
     return { accepted: leave };
+  }
+
+  #refusal({ remoteAddress = "" }: Socket): string | null {
+    if (this.#perAddress?.take(remoteAddress) === false) return "address";
+    return this.#waiting >= this.#options.limits.unauthenticatedMax ? "crowded" : null;
   }
 
   #count(change: 1 | -1): void {
