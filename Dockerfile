@@ -9,12 +9,14 @@ FROM node:${NODE_VERSION}-bookworm AS build
 WORKDIR /app
 ENV npm_config_nodedir=/usr/local
 COPY package.json package-lock.json ./
-RUN npm ci --no-audit --no-fund
+COPY scripts/install.mjs scripts/prepare.mjs ./scripts/
+# No code of a package runs but the install scripts that package.json allows.
+RUN node scripts/install.mjs
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
 COPY gateway ./gateway
 COPY device ./device
-RUN npm run build && npm prune --omit=dev --no-audit --no-fund
+RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM node:${NODE_VERSION}-bookworm-slim
 WORKDIR /app

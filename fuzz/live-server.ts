@@ -25,6 +25,7 @@ const SETTINGS = [
   "log.level=error",
   "gateway.limits.connectsPerS=100000",
   "gateway.limits.connectsBurst=100000",
+  "gateway.limits.deltasPerDeviceS=0",
 ];
 
 export async function startLiveServer(): Promise<LiveServer> {

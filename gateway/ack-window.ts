@@ -91,6 +91,8 @@ export interface AckWindowOptions {
   readonly pause: () => void;
   /** … until none waits any more. */
   readonly resume: () => void;
+  /** A delta was taken, whether it begins at once or waits. */
+  readonly admitted?: (() => void) | undefined;
 }
 
 interface Waiting {
@@ -129,6 +131,7 @@ export class AckWindow {
     if (this.#closed) return true;
     if (this.#waiting.length >= this.#options.waitingCountMax) return false;
     this.#waiting.push({ packetId, bytes, begin });
+    this.#options.admitted?.();
     this.advance();
     return true;
   }

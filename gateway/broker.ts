@@ -30,6 +30,7 @@ import { parseCodecTopic } from "../src/wire/index.ts";
 import { type DeviceTopics, maySubscribe, topicsOf } from "./acl.ts";
 import type { Admission } from "./admission.ts";
 import { type Authenticator, type AuthVerdict, notAuthorized } from "./auth-verdict.ts";
+import { Buckets } from "./buckets.ts";
 import type { PeerCertificate } from "./certificate.ts";
 import {
   CONNACK,
@@ -42,6 +43,7 @@ import {
 import { type Guard, guard } from "./guard.ts";
 import type { Ingest, TakenPacket, Uplink } from "./ingest.ts";
 import { type GatewayLimits, TokenBucket } from "./limits.ts";
+import { Pace } from "./pace.ts";
 import type { DownlinkSessions, GatewayClient } from "./ports.ts";
 import { silentEmitter } from "./silent-emitter.ts";
 import { endOf, type Proof, proofOf, type Trust } from "./trust.ts";
@@ -117,13 +119,22 @@ export class Broker {
   readonly #byStream = new WeakMap<Duplex, Connection>();
   /** By device name: exactly one live session each. */
   readonly #live = new Map<string, Connection>();
+  /** Connects by device name; null where they are not counted. */
+  readonly #perDevice: Buckets | null;
   readonly #connects: Counter;
   readonly #closes: Counter;
+  readonly #rests: Counter;
   readonly #sessions: Gauge;
 
   constructor(options: BrokerOptions) {
     this.#options = options;
-    const { metrics } = options;
+    const { metrics, clock, limits } = options;
+    const { connectsPerDevice } = limits;
+    this.#perDevice = connectsPerDevice === null ? null : new Buckets(connectsPerDevice, clock);
+    this.#rests = metrics.counter(
+      "omega_gateway_paced_total",
+      "Times a device published faster than it may and was not read for a moment",
+    );
     this.#connects = metrics.counter("omega_gateway_connects_total", "CONNECTs by answer", [
       "reason",
     ]);
@@ -276,11 +287,14 @@ export class Broker {
       certificate: arrival.certificate,
     };
     const { mode } = authenticator;
-    return judgeConnect(request, {
+    const judged = judgeConnect(request, {
       ...limits,
       usernameRequired: mode === "password" || mode === "jwt",
       certificateRequired: mode === "certificate",
     });
+    // Only accepted logins were counted, so that nobody can use up those of another.
+    const calm = !judged.ok || this.#perDevice?.has(deviceName(judged.key)) !== false;
+    return calm ? judged : { ok: false, code: CONNACK.busy, reason: "connect.flapping" };
   }
 
   async #authenticate(client: Client, password: Uint8Array | null): Promise<AuthVerdict> {
@@ -317,6 +331,7 @@ export class Broker {
     if (client.closed || connection.guard.stream.destroyed) return;
     const { identity } = connection;
     assert(identity !== null, "only a judged connection claims a name");
+    this.#perDevice?.take(identity.name);
     const older = this.#live.get(identity.name);
     this.#live.set(identity.name, connection);
     this.#sessions.set(this.#live.size);
@@ -332,10 +347,12 @@ export class Broker {
     const session = { name: identity.name, key: identity.key, client };
     connection.session = session;
     const { ingest } = this.#options;
+    const pace = this.#paceOf(connection);
     const uplink = ingest.open(session, identity.topics, {
       conn: connection.guard.direct,
-      pause: () => connection.guard.pause(),
-      resume: () => connection.guard.resume(),
+      pause: () => pace.pause(),
+      resume: () => pace.resume(),
+      took: () => pace.took(),
       close: (error) => this.#close(connection, error.reason),
     });
     connection.uplink = uplink;
@@ -351,6 +368,18 @@ export class Broker {
         putOffKeepalive(client);
       },
     });
+  }
+
+  #paceOf({ guard: { stream, pause, resume } }: Connection): Pace {
+    const { clock, limits } = this.#options;
+    const pace = new Pace({
+      limit: limits.deltasPerDevice,
+      clock,
+      reader: { pause, resume },
+      onRest: () => this.#rests.add(),
+    });
+    stream.once("close", () => pace.close());
+    return pace;
   }
 
   #publish(client: Client | null, packet: TakenPacket, done: (error?: Error | null) => void): void {

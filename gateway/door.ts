@@ -22,6 +22,7 @@ import type { Socket } from "node:net";
 import type { Clock, Timer } from "../src/core/index.ts";
 import type { Counter, Gauge, Metrics } from "../src/observe/index.ts";
 import type { Admission } from "./admission.ts";
+import { Buckets } from "./buckets.ts";
 import type { GatewayLimits } from "./limits.ts";
 
 /** One socket's stay between the line and CONNACK 0. */
@@ -41,7 +42,10 @@ export interface Visit {
 }
 
 export interface DoorOptions {
-  readonly limits: Pick<GatewayLimits, "unauthenticatedMax" | "connectDeadlineMs" | "loginWaitMs">;
+  readonly limits: Pick<
+    GatewayLimits,
+    "unauthenticatedMax" | "connectDeadlineMs" | "loginWaitMs" | "connectionsPerAddress"
+  >;
   readonly admission: Pick<Admission, "turn">;
   readonly clock: Clock;
   readonly metrics: Metrics;
@@ -64,6 +68,7 @@ export class Door {
   readonly #options: DoorOptions;
   readonly #turnedAway: Counter;
   readonly #waitingCount: Gauge;
+  readonly #perAddress: Buckets | null;
   readonly #line = new Set<Waiting>();
   #inLogin = 0;
   /** From the line to CONNACK 0: the longest of late. */
@@ -73,6 +78,9 @@ export class Door {
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    const { connectionsPerAddress } = options.limits;
+    this.#perAddress =
+      connectionsPerAddress === null ? null : new Buckets(connectionsPerAddress, options.clock);
     this.#turnedAway = options.metrics.counter(
       "omega_gateway_turned_away_total",
       "Sockets closed before their CONNECT was accepted",
@@ -87,8 +95,9 @@ export class Door {
   /** Puts a fresh TCP socket, paused, into the line, or destroys it. */
   enter(socket: Socket, visit: Visit): void {
     const { limits, clock } = this.#options;
-    if (this.#line.size + this.#inLogin >= limits.unauthenticatedMax) {
-      this.#turnedAway.add(1, { reason: "crowded" });
+    const reason = this.#refusal(socket);
+    if (reason !== null) {
+      this.#turnedAway.add(1, { reason });
       socket.on("error", () => {});
       socket.destroy();
       return;
@@ -181,6 +190,12 @@ export class Door {
       leave();
     };
     visit.admit({ due, accepted });
+  }
+
+  #refusal({ remoteAddress = "" }: Socket): string | null {
+    if (this.#perAddress?.take(remoteAddress) === false) return "address";
+    const inside = this.#line.size + this.#inLogin;
+    return inside >= this.#options.limits.unauthenticatedMax ? "crowded" : null;
   }
 
   #tell(): void {

@@ -50,6 +50,8 @@ export interface UplinkSocket {
   /** Stops and starts the reading of packets. */
   pause(): void;
   resume(): void;
+  /** A frame was taken; absent where nobody counts them. */
+  took?(): void;
   /** Closes it without another PUBACK. Idempotent. */
   close(error: OmegaError): void;
 }
@@ -123,6 +125,7 @@ export class Ingest<From extends Sender = GatewayClient> {
       send,
       pause: () => socket.pause(),
       resume: () => socket.resume(),
+      admitted: () => socket.took?.(),
     });
     return { client, topics, shard: shardOf(client.key, shards), window, socket };
   }

@@ -44,6 +44,18 @@ export interface GatewayLimits {
    * default: behind a TCP balancer all devices share one address.
    */
   readonly failedLoginsPerAddress: TokenBucketLimit | null;
+  /**
+   * Connections from one peer address; beyond them a socket is closed before TLS spends anything on
+   * it. `null` turns it off, which is the default for the same reason.
+   */
+  readonly connectionsPerAddress: TokenBucketLimit | null;
+  /**
+   * Accepted CONNECTs of one device; beyond them the answer is 3 without a look at the credentials,
+   * so that a device that flaps, or two that take one id from each other, cost little. `null`: any.
+   */
+  readonly connectsPerDevice: TokenBucketLimit | null;
+  /** Frames of one device; beyond them its socket is not read (THREATS 16). `null`: any number. */
+  readonly deltasPerDevice: TokenBucketLimit | null;
   /** SUBSCRIBE and UNSUBSCRIBE filters of one session; each may cost a retained frame. */
   readonly subscribes: TokenBucketLimit;
   /** Keepalive a CONNECT may ask for, seconds, inclusive; outside it the answer is 5 (THREATS 14). */
@@ -75,6 +87,10 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   loginWaitMs: 3_000,
   connects: { ratePerS: 1_000, burst: 2_000 },
   failedLoginsPerAddress: null,
+  connectionsPerAddress: null,
+  connectsPerDevice: { ratePerS: 0.5, burst: 30 },
+  // A TV says something once a minute; one that was offline says all that waited at once.
+  deltasPerDevice: { ratePerS: 100, burst: 1_000 },
   subscribes: { ratePerS: 1, burst: 16 },
   keepaliveSMin: 5,
   keepaliveSMax: 3_600,
@@ -138,7 +154,20 @@ export class TokenBucket {
     return true;
   }
 
-  /** Tokens at this moment, 0 … burst, with fractions. */
+  /** Takes one token, on credit if need be; gives milliseconds until the credit is paid back, or 0. */
+  spend(): number {
+    this.available();
+    this.#tokens -= 1;
+    return this.waitMs();
+  }
+
+  /** Milliseconds until no token is owed; 0 when none is. */
+  waitMs(): number {
+    const owed = Math.max(0, -this.available());
+    return Math.ceil((owed / this.#limit.ratePerS) * 1_000);
+  }
+
+  /** Tokens at this moment, up to `burst`, with fractions; below 0 what was taken on credit. */
   available(): number {
     const nowMs = this.#clock.monotonicMs();
     const grownBy = ((nowMs - this.#countedAtMs) / 1_000) * this.#limit.ratePerS;

@@ -83,14 +83,13 @@ export function requireNode() {
   if (fault !== null) throw new Stop(fault, EXIT_UNAVAILABLE);
 }
 
-/** `npm ci` when the packages are missing or older than the lockfile; then makes sure of zstd. */
+/** Installs when the packages are missing or older than the lockfile; then makes sure of zstd. */
 export async function ensureInstalled() {
   const installedAtMs = modifiedAtMs(join(ROOT, "node_modules/.package-lock.json"));
   const lockedAtMs = modifiedAtMs(join(ROOT, "package-lock.json"));
   if (installedAtMs === null || installedAtMs < lockedAtMs) {
-    await phase("installing packages (npm ci, a minute or two)", async () => {
-      demand("npm ci", await npm(["ci", "--no-audit", "--no-fund"]));
-    });
+    const { install } = await import("./install.mjs");
+    await phase("installing packages (npm ci, a minute or two)", install);
   }
   const fault = await zstdFault();
   if (fault !== null) throw new Stop(fault, EXIT_UNAVAILABLE);

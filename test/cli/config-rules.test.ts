@@ -4,9 +4,10 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { DEFAULT_DRAIN_TIMINGS } from "../../gateway/gateway.ts";
-import { DEFAULT_GATEWAY_LIMITS } from "../../gateway/limits.ts";
+import { DEFAULT_GATEWAY_LIMITS, gatewayLimits } from "../../gateway/limits.ts";
 import { DEFAULT_VERSION_POLICY } from "../../src/aggregate/version-policy.ts";
 import { DEFAULT_WRITER_SETTINGS } from "../../src/aggregate/writer-context.ts";
+import { gatewayLimitsOf } from "../../src/cli/compose/gateway-limits.ts";
 import { readConfig } from "../../src/cli/config.ts";
 import { InvalidConfigError } from "../../src/core/index.ts";
 import { type TempDir, tempDir } from "../support/disk.ts";
@@ -135,15 +136,20 @@ describe("config: settings that need one another", () => {
 describe("config: agrees with the rest of the house", () => {
   it("config: the defaults are those of the gateway room", () => {
     const { gateway } = readConfig({ env: {}, cwd: dir.path }).config;
-    const { connectsPerS, connectsBurst, ...limits } = gateway.limits;
-    expect(DEFAULT_GATEWAY_LIMITS).toMatchObject({
-      ...limits,
-      connects: { ratePerS: connectsPerS, burst: connectsBurst },
-      batchCountMax: gateway.batch.countMax,
-      batchBytesMax: gateway.batch.bytesMax,
-      batchLingerMs: gateway.batch.lingerMs,
-    });
+    expect(DEFAULT_GATEWAY_LIMITS).toMatchObject(gatewayLimitsOf(gateway));
     expect(gateway.drain).toEqual(DEFAULT_DRAIN_TIMINGS);
+  });
+
+  it("config: a rate of 0 is no rate at all", () => {
+    const set = ["deltasPerDeviceS=0", "connectsPerDeviceMin=0", "failedLoginsPerAddressS=2"];
+    const { config } = readConfig(
+      { env: {}, cwd: dir.path },
+      { set: set.map((text) => `gateway.limits.${text}`) },
+    );
+    expect(gatewayLimits(gatewayLimitsOf(config.gateway))).toMatchObject({
+      ...{ deltasPerDevice: null, connectsPerDevice: null, connectionsPerAddress: null },
+      failedLoginsPerAddress: { ratePerS: 2, burst: 20 },
+    });
   });
 
   it("config: the defaults are those of the aggregate room", () => {

@@ -5,10 +5,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { redactUrl } from "../../src/cli/config/secret.ts";
 import { readConfig } from "../../src/cli/config.ts";
 import { InvalidConfigError } from "../../src/core/index.ts";
+import { CANARY } from "../support/canary.ts";
 import { type TempDir, tempDir } from "../support/disk.ts";
 import { runCli } from "./run-cli.ts";
 
-const SECRET = "canary-5f1d0c7a-canary-5f1d0c7a-canary";
+const SECRET = `canary-${CANARY}`;
 
 let dir: TempDir;
 beforeEach(() => {

@@ -1,5 +1,8 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { CanarySearch, newCanary } from "../../scripts/canary.mjs";
 import { countLine, countReport, isGood } from "../../scripts/count.mjs";
+import { allowedPackages, scriptedPackages } from "../../scripts/install.mjs";
 import { nodeFault } from "../../scripts/prepare.mjs";
 
 const test = (status: string, fullName = "a test") => ({ status, fullName });
@@ -75,5 +78,61 @@ describe("demo: the Node it needs", () => {
 
   it("demo: the refusal names what is needed and what is there", () => {
     expect(nodeFault("18.0.0")).toBe("needs Node 20.19 or newer, this is 18.0.0");
+  });
+});
+
+describe("verify: the planted secret", () => {
+  const secret = newCanary();
+
+  it.each([
+    ["as it is", secret],
+    ["in capitals", secret.toUpperCase()],
+    ["in hex", Buffer.from(secret).toString("hex")],
+    ["in base64", Buffer.from(secret).toString("base64")],
+    ["in the base64 of a user and password", Buffer.from(`user:${secret}`).toString("base64")],
+    ["in base64url between others", Buffer.from(`??${secret}>>`).toString("base64url")],
+    ["in a JSON string", JSON.stringify({ message: `redis://:${secret}@h` })],
+    ["in a URL", encodeURIComponent(`:${secret}@`)],
+  ])("verify: is found %s, cut anywhere", (_spelling, text) => {
+    for (let cut = 0; cut <= text.length; cut += 1) {
+      const search = new CanarySearch(secret);
+      search.push(Buffer.from(`noise ${text.slice(0, cut)}`));
+      search.push(Buffer.from(`${text.slice(cut)} noise`));
+      expect(search.found).toBe(1);
+    }
+  });
+
+  it("verify: is not found where it is not, and each run has its own", () => {
+    const search = new CanarySearch(secret);
+    search.push(newCanary());
+    search.push(secret.slice(1));
+    expect(search.found).toBe(0);
+  });
+});
+
+describe("install: scripts of packages", () => {
+  const read = (name: string) =>
+    JSON.parse(readFileSync(new URL(`../../${name}`, import.meta.url), "utf8"));
+
+  it("install: every package that has an install script is decided on", () => {
+    const { allowScripts } = read("package.json");
+    const scripted = scriptedPackages(read("package-lock.json"));
+    expect(allowedPackages(scripted, allowScripts)).toEqual(scripted);
+    expect(scripted).toEqual(["cbor-extract", "msgpackr-extract", "zstd-napi"]);
+  });
+
+  it("install: one that gains an install script stops the installation", () => {
+    const lock = {
+      packages: {
+        "": { hasInstallScript: true },
+        "node_modules/a": { hasInstallScript: true },
+        "node_modules/a/node_modules/@scope/b": { hasInstallScript: true },
+        "node_modules/c": {},
+      },
+    };
+    const scripted = scriptedPackages(lock);
+    expect(scripted).toEqual(["a", "@scope/b"]);
+    expect(allowedPackages(scripted, { a: true, "@scope/b": false })).toEqual(["a"]);
+    expect(() => allowedPackages(scripted, { a: true })).toThrow("@scope/b");
   });
 });

@@ -5,10 +5,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type AuthOptions, createAuthenticator } from "../../gateway/auth.ts";
 import { readRevokedList } from "../../gateway/index.ts";
 import { systemClock } from "../../src/core/index.ts";
+import { CANARY } from "../support/canary.ts";
 import { type TempDir, tempDir } from "../support/disk.ts";
 import { NOW_MS, runCli } from "./run-cli.ts";
 
-const SECRET = "0123456789abcdef0123456789abcdef0123";
+const SECRET = CANARY;
 const KEY = { tenant: "default", device: "tv-1" };
 
 let dir: TempDir;

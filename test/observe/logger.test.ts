@@ -2,8 +2,9 @@ import { Writable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { ProtocolError } from "../../src/core/index.ts";
 import { createLogger, type LogLevel, silentLogger } from "../../src/observe/index.ts";
+import { CANARY as PLANTED } from "../support/canary.ts";
 
-const CANARY = "canary-7f3a9c";
+const CANARY = `canary-${PLANTED}`;
 
 /** A logger at a fixed time, and the lines it wrote. */
 function capture(level: LogLevel = "debug") {

@@ -1,12 +1,13 @@
 /**
  * How server processes start, refuse to start, keep secrets, drain and end.
  */
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openSession, publishBytes, upTopic } from "../gateway/uplink/raw-client.ts";
+import { CANARY } from "../support/canary.ts";
 import { freePort } from "../support/disk.ts";
 import { waitFor } from "../support/wait.ts";
 import { GOLDEN_DIR, goldenBytes } from "../wire/golden-files.ts";
@@ -123,8 +124,8 @@ describe("lifecycle: SIGTERM", () => {
 
 describe("lifecycle: secrets", () => {
   it("lifecycle: no log, banner, metric or health page shows a secret (THREATS 25)", async () => {
-    const secret = randomBytes(32).toString("hex");
-    const redisPassword = `canary-${randomBytes(16).toString("hex")}`;
+    const secret = `${CANARY}-devices`;
+    const redisPassword = `canary-${CANARY}`;
     const vault = await openBench();
     try {
       const redis = await vault.startRedis();

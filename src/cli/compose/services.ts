@@ -20,6 +20,7 @@ import type { Zstd } from "../../wire/index.ts";
 import type { Config, Secret } from "../config.ts";
 import type { OpenBackend } from "./backend.ts";
 import { downlinkSource } from "./downlink-source.ts";
+import { gatewayLimitsOf } from "./gateway-limits.ts";
 
 /** What every service needs. */
 export interface Parts {
@@ -64,20 +65,13 @@ export async function createForeignGateway(parts: Parts, url: Secret): Promise<F
 
 /** What both kinds of gateway need. */
 async function gatewayParts({ config, backend, zstd, log, metrics }: Parts) {
-  const { http, limits, batch, fanoutPerS } = config.gateway;
-  const { connectsPerS, connectsBurst, ...rest } = limits;
+  const { http, fanoutPerS } = config.gateway;
   return {
     http: { host: http.host, port: http.port },
     shards: config.shards,
     producer: await backend.queue.producer(),
     source: downlinkSource(backend.store, dimsOf(config), zstd),
-    limits: {
-      ...rest,
-      connects: { ratePerS: connectsPerS, burst: connectsBurst },
-      batchCountMax: batch.countMax,
-      batchBytesMax: batch.bytesMax,
-      batchLingerMs: batch.lingerMs,
-    },
+    limits: gatewayLimitsOf(config.gateway),
     downlinkLimits: { fanoutPerS },
     log: log.child({ room: "gateway" }),
     metrics,

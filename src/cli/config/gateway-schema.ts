@@ -109,6 +109,37 @@ const gatewayLimits = z.strictObject({
     "Logins admitted per second on one gateway; others wait in line.",
   ),
   connectsBurst: count(2_000, { min: 1, max: 1e6 }, "Logins admitted at once on one gateway."),
+  connectionsPerAddressS: count(
+    0,
+    { min: 0, max: 1e5 },
+    "Connections per second from one address; 0: any, as is needed behind a TCP balancer.",
+  ),
+  connectionsPerAddressBurst: count(
+    100,
+    { min: 1, max: 1e6 },
+    "Connections at once from one address.",
+  ),
+  failedLoginsPerAddressS: count(
+    0,
+    { min: 0, max: 1e5 },
+    "Refused logins per second from one address; 0: any, as is needed behind a TCP balancer.",
+  ),
+  failedLoginsPerAddressBurst: count(
+    20,
+    { min: 1, max: 1e6 },
+    "Refused logins at once from one address.",
+  ),
+  connectsPerDeviceMin: count(
+    30,
+    { min: 0, max: 1e6 },
+    "Logins per minute of one device, after as many at once; 0: any.",
+  ),
+  deltasPerDeviceS: count(
+    100,
+    { min: 0, max: 1e6 },
+    "Frames per second of one device, beyond which its socket rests; 0: any.",
+  ),
+  deltasPerDeviceBurst: count(1_000, { min: 1, max: 1e6 }, "Frames at once of one device."),
   keepaliveSMin: count(5, { min: 1, max: 65_535 }, "Shortest keepalive accepted, seconds."),
   keepaliveSMax: count(3_600, { min: 1, max: 65_535 }, "Longest keepalive accepted, seconds."),
   inFlightBytesMax: count(

@@ -6,11 +6,12 @@ import { join } from "node:path";
 import { exportJWK, exportSPKI, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type AuthOptions, devicePassword, type GatewayOptions } from "../../../gateway/index.ts";
+import { CANARY } from "../../support/canary.ts";
 import { tempDir } from "../../support/disk.ts";
 import { type Fixture, metricOf, startGateway, stopGateways } from "./fixture.ts";
 import { type ConnectFields, connectBytes, openRaw, openSession, PINGREQ } from "./raw-client.ts";
 
-const SECRET = "a secret of at least thirty-two bytes";
+const SECRET = CANARY;
 const KEY = { tenant: "acme", device: "tv1" };
 const LOGIN = { clientId: "tv1", username: "acme/tv1" };
 

@@ -15,7 +15,7 @@ import { type GatewayLimits, gatewayLimits } from "../../../gateway/limits.ts";
 import type { GatewayClient } from "../../../gateway/ports.ts";
 import { type Clock, systemClock, systemRandom } from "../../../src/core/index.ts";
 import { createMetrics, type Logger, silentLogger } from "../../../src/observe/index.ts";
-import { HeldProducer, silentSource } from "./fixture.ts";
+import { FREE_RATES, HeldProducer, silentSource } from "./fixture.ts";
 import { RawClient } from "./raw-client.ts";
 
 export interface BrokerFixtureOptions {
@@ -34,7 +34,7 @@ const BELIEVES_ALL: Authenticator = {
 
 export async function startBroker(options: BrokerFixtureOptions = {}) {
   const { authenticator = BELIEVES_ALL, clock = systemClock, log = silentLogger } = options;
-  const limits = gatewayLimits(options.limits);
+  const limits = gatewayLimits({ ...FREE_RATES, ...options.limits });
   const metrics = createMetrics();
   const shared = { limits, clock, log, metrics };
   const producer = new HeldProducer();

@@ -84,6 +84,9 @@ export interface Fixture {
   readonly port: number;
 }
 
+/** Tests are faster than any device. */
+export const FREE_RATES = { deltasPerDevice: null, connectsPerDevice: null };
+
 const running: Gateway[] = [];
 
 /** Starts a gateway; `stopGateways` in `afterEach` stops it. */
@@ -99,6 +102,7 @@ export async function startGateway(options: Partial<GatewayOptions> = {}): Promi
     drain: { readyGraceMs: 1, closeMs: 10, flushMs: 2_000 },
     metrics,
     ...options,
+    limits: { ...FREE_RATES, ...options.limits },
   });
   running.push(gateway);
   await gateway.start();

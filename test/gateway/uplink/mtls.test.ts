@@ -8,6 +8,7 @@ import { createWebSocketStream, WebSocket } from "ws";
 import type { AuthOptions } from "../../../gateway/index.ts";
 import { type Signed, writeCrl } from "../../../src/cli/certs/authority.ts";
 import { DAY_MS, makeAuthority, replaceFile, validity } from "../../support/authority.ts";
+import { CANARY } from "../../support/canary.ts";
 import { type TempDir, tempDir } from "../../support/disk.ts";
 import { waitFor } from "../../support/wait.ts";
 import { type Fixture, metricOf, startGateway, stopGateways } from "./fixture.ts";
@@ -15,7 +16,7 @@ import { type ConnectFields, connectBytes, PINGREQ, RawClient } from "./raw-clie
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 const CERTIFICATE: AuthOptions = { mode: "certificate" };
-const SECRET = "a secret of at least thirty-two bytes";
+const SECRET = CANARY;
 
 let dir: TempDir;
 let ours: Awaited<ReturnType<typeof makeAuthority>>;

@@ -3,12 +3,13 @@ import { join } from "node:path";
 import { SignJWT } from "jose";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type AuthOptions, devicePassword, readRevokedList } from "../../../gateway/index.ts";
+import { CANARY } from "../../support/canary.ts";
 import { type TempDir, tempDir } from "../../support/disk.ts";
 import { waitFor } from "../../support/wait.ts";
 import { metricOf, startGateway, stopGateways } from "./fixture.ts";
 import { connectBytes, openRaw, openSession, PINGREQ } from "./raw-client.ts";
 
-const SECRET = "a secret of at least thirty-two bytes";
+const SECRET = CANARY;
 const TOKENS: AuthOptions = { mode: "jwt", key: { secret: SECRET }, audience: "omega" };
 const PASSWORDS: AuthOptions = { mode: "password", secret: SECRET };
 
