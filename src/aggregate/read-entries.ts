@@ -53,8 +53,9 @@ function readEntry(
   zstd: Zstd,
   models: CodecModels,
 ): FoldEntry {
-  const read = readFrame(frame, zstd, { models, sender: deviceName(key) });
-  return { key, receivedAtMs, frame, read, final: false };
+  const name = deviceName(key);
+  const read = readFrame(frame, zstd, { models, sender: name });
+  return { key, receivedAtMs, frame, name, read, final: false };
 }
 
 function wantedBy({ read }: FoldEntry): number | null {
