@@ -42,7 +42,11 @@ export function frameTemplate(
     embedding: { mode: "absolute" as const, target: toGrid(unitVector(random)) },
   }));
   const content = { dim: DIM, upserts, removals: [] };
-  const { frame } = encodeDelta({ epoch, seq: 1, base: 0 }, content, codec0, zstd);
+  return templateOf(encodeDelta({ epoch, seq: 1, base: 0 }, content, codec0, zstd).frame);
+}
+
+/** A delta frame as a template: its body is what it is, its seq is open. */
+export function templateOf(frame: Uint8Array): FrameTemplate {
   const { header, body } = peekFrame(frame, FRAME_BYTES_MAX);
   if (header.kind !== "delta") throw new Error(`a delta was encoded as a ${header.kind}`);
   const marked = Buffer.from(encodeFrame({ ...header, seq: MARKER_SEQ }, body));

@@ -31,6 +31,7 @@ import type { Commit, Store } from "../store/index.ts";
 import type { Zstd } from "../wire/index.ts";
 import { shardsHeldGauge, writerMetrics } from "./aggregate-metrics.ts";
 import { requireRetention } from "./buckets.ts";
+import { DeviceCache } from "./device-cache.ts";
 import { DEFAULT_FOLD_POLICY, type FoldPolicy } from "./fold-policy.ts";
 import { ModelShelf } from "./model-shelf.ts";
 import type { Register } from "./register.ts";
@@ -43,12 +44,16 @@ import {
 } from "./writer-context.ts";
 
 interface AggregatorSettings extends WriterSettings {
+  /** Memory for devices seen lately, of all shards together, bytes. */
+  readonly cachedBytesMax: number;
   /** About how often shards are looked for, milliseconds; each wait is 0.5–1.5 of it. */
   readonly tickMs: number;
 }
 
-const DEFAULT_AGGREGATOR_SETTINGS: AggregatorSettings = {
+export const DEFAULT_AGGREGATOR_SETTINGS: AggregatorSettings = {
   ...DEFAULT_WRITER_SETTINGS,
+  // 1,400 devices of ten patterns: enough for the samples that codec models are learnt from.
+  cachedBytesMax: 16 * 1024 * 1024,
   tickMs: 1_000,
 };
 
@@ -117,6 +122,7 @@ export class Aggregator implements Service {
     this.#context = {
       store,
       zstd: options.zstd,
+      devices: new DeviceCache(settings.cachedBytesMax),
       models: new ModelShelf({ store, clock, log }),
       policy,
       settings,

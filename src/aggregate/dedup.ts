@@ -61,8 +61,11 @@ export function consume(epochs: readonly EpochSeen[], position: Position): Consu
   if (!room && position.epoch < (epochs[0]?.epoch ?? 0)) {
     return { verdict: "refused", reason: "epoch.expired" };
   }
+  const marked = mark(seen, offset);
+  // By far the most common: a device of one epoch.
+  if (epochs.length === 1 && known !== undefined) return { verdict: "fresh", epochs: [marked] };
   const others = epochs.filter((other) => other.epoch !== position.epoch);
-  const next = [...others, mark(seen, offset)].sort((a, b) => a.epoch - b.epoch);
+  const next = [...others, marked].sort((a, b) => a.epoch - b.epoch);
   return { verdict: "fresh", epochs: next.slice(-EPOCHS_MAX) };
 }
 
@@ -87,8 +90,10 @@ export function isConsumed(epochs: readonly EpochSeen[], position: Position): bo
 export function newestConsumed(epochs: readonly EpochSeen[]): Position | null {
   const newest = epochs.at(-1);
   if (newest === undefined) return null;
-  for (let offset = limits.DEDUP_WINDOW - 1; offset >= 0; offset -= 1) {
-    if (isSet(newest.ahead, offset)) return { epoch: newest.epoch, seq: newest.low + 1 + offset };
+  for (let byte = newest.ahead.length - 1; byte >= 0; byte -= 1) {
+    const bits = newest.ahead[byte] as number;
+    if (bits === 0) continue;
+    return { epoch: newest.epoch, seq: newest.low + 8 * byte + 32 - Math.clz32(bits) };
   }
   return { epoch: newest.epoch, seq: newest.low };
 }
@@ -116,12 +121,18 @@ function isOrdinal(value: unknown): boolean {
 
 /** Sets the bit, then moves `low` over every consumed seq that follows it without a gap. */
 function mark(seen: EpochSeen, offset: number): EpochSeen {
+  if (offset === 0 && isNone(seen.ahead)) return { ...seen, low: seen.low + 1 };
   const marked = seen.ahead.slice();
   marked[offset >> 3] = (marked[offset >> 3] ?? 0) | (1 << (offset & 7));
   let run = 0;
   while (run < limits.DEDUP_WINDOW && isSet(marked, run)) run += 1;
   if (run === 0) return { ...seen, ahead: marked };
   return { epoch: seen.epoch, low: seen.low + run, ahead: shiftDown(marked, run) };
+}
+
+function isNone(bits: Uint8Array): boolean {
+  for (let byte = 0; byte < bits.length; byte += 1) if (bits[byte] !== 0) return false;
+  return true;
 }
 
 function isSet(bits: Uint8Array, offset: number): boolean {

@@ -5,7 +5,7 @@
  * the batch away is the roll-back.
  * @module
  */
-import { assert, type DeviceKey, deviceName } from "../core/index.ts";
+import { assert } from "../core/index.ts";
 import { bucketOf, oldestCounted, oldestStored } from "./buckets.ts";
 import { consume, type EpochSeen, gapBefore, isLater, newestConsumed } from "./dedup.ts";
 import { type Judgement, judge } from "./fold-device.ts";
@@ -14,7 +14,7 @@ import { clipDetail, deadLetterId, problemOf } from "./fold-letter.ts";
 import type { FoldPolicy } from "./fold-policy.ts";
 import type { ReadDelta } from "./fold-read.ts";
 import type {
-  DeviceState,
+  DeviceChange,
   FoldDeadLetter,
   FoldEntry,
   Folded,
@@ -22,7 +22,6 @@ import type {
   Outcome,
 } from "./fold-state.ts";
 import { draftOf, encodeChanges, type SumsDraft } from "./merge.ts";
-import type { Register } from "./register.ts";
 
 /** Rows dropped by age with one commit; the rest waits for the next one. */
 const DROPPED_ROWS_MAX = 20_000;
@@ -56,7 +55,7 @@ export class Batch {
   take(entry: FoldEntry, isFinal: boolean): Outcome {
     const { read } = entry;
     const { position } = read;
-    const draft = this.#draftFor(entry.key);
+    const draft = this.#draftFor(entry);
     if (position === null) {
       assert(read.kind === "refused", "a delta has a position");
       return this.#bury(entry, draft, null, read);
@@ -85,7 +84,7 @@ export class Batch {
         return this.#bury(entry, draft, epochs, { reason: "reference.missing", detail });
       }
       case "apply":
-        this.#apply(draft, read, judgement.writes, epochs);
+        this.#apply(draft, read, judgement, epochs);
         return { kind: "applied" };
     }
   }
@@ -134,13 +133,12 @@ export class Batch {
         deadLettered: this.#deadLetters.length - this.#retriedLetters,
       },
     };
-    const devices = new Map<string, DeviceState>();
-    for (const [name, draft] of changed) devices.set(name, draft.state());
+    const devices = new Map<string, DeviceChange>();
+    for (const [name, draft] of changed) devices.set(name, draft.change());
     return { commit, changes: { sums, devices }, outcomes };
   }
 
-  #draftFor(key: DeviceKey): DeviceDraft {
-    const name = deviceName(key);
+  #draftFor({ key, name }: FoldEntry): DeviceDraft {
     const known = this.#drafts.get(name);
     if (known !== undefined) return known;
     const device = this.#state.devices.get(name);
@@ -182,13 +180,13 @@ export class Batch {
   #apply(
     draft: DeviceDraft,
     read: ReadDelta,
-    writes: ReadonlyMap<string, Register>,
+    { writes, live }: Extract<Judgement, { readonly verdict: "apply" }>,
     epochs: readonly EpochSeen[],
   ): void {
     for (const [id, after] of writes) {
       this.#sums.replace(draft.key.tenant, id, draft.register(id), after);
     }
-    draft.apply(read, writes, epochs);
+    draft.apply(read, writes, live, epochs);
     if (read.delta.removals.length === 0) return;
     draft.boundTombstones(this.#oldestBucket, this.#policy.deviceTombstonesMax);
   }

@@ -31,7 +31,12 @@ import { type LiveRegister, type Register, SAMPLES_MAX, SUCCESS_PERMILLE_MAX } f
 export type RegisterView = (pattern: string) => Register | null;
 
 export type Judgement =
-  | { readonly verdict: "apply"; readonly writes: ReadonlyMap<string, Register> }
+  | {
+      readonly verdict: "apply";
+      readonly writes: ReadonlyMap<string, Register>;
+      /** Live registers of the device afterwards. */
+      readonly live: number;
+    }
   | { readonly verdict: "refuse"; readonly reason: string; readonly detail: string }
   | { readonly verdict: "defer"; readonly referenceSeq: number };
 
@@ -96,7 +101,7 @@ export function judge(
   if (after > live && after > context.livesMax) {
     return refuse("device.patterns", `${after} patterns, ${context.livesMax} fit`);
   }
-  return { verdict: "apply", writes };
+  return { verdict: "apply", writes, live: after };
 }
 
 /**
@@ -120,7 +125,7 @@ function missingReference(
 }
 
 /** By how much `writes` change a device's number of live registers. */
-export function liveChange(writes: ReadonlyMap<string, Register>, registers: RegisterView): number {
+function liveChange(writes: ReadonlyMap<string, Register>, registers: RegisterView): number {
   let change = 0;
   for (const [id, after] of writes) {
     change += (after.kind === "live" ? 1 : 0) - (registers(id)?.kind === "live" ? 1 : 0);
@@ -130,13 +135,15 @@ export function liveChange(writes: ReadonlyMap<string, Register>, registers: Reg
 
 /** The wire checks these ranges too; the fold does not trust that a later decoder will. */
 function faultOf(upsert: DecodedUpsert): string | null {
-  const within = (value: number, min: number, max: number) =>
-    Number.isInteger(value) && value >= min && value <= max;
   if (!within(upsert.weight, 1, limits.WEIGHT_MAX)) return "delta.weights";
   if (!(upsert.success >= 0 && upsert.success <= 1)) return "delta.success";
   if (!within(upsert.samples, 0, SAMPLES_MAX)) return "delta.samples";
   if (!within(upsert.updatedAtS, 0, Number.MAX_SAFE_INTEGER)) return "delta.updated-at";
   return null;
+}
+
+function within(value: number, min: number, max: number): boolean {
+  return Number.isInteger(value) && value >= min && value <= max;
 }
 
 function vectorOf(
@@ -171,9 +178,14 @@ function vectorOf(
   const fits = residual.length === dim && (reference === null || reference.length === dim);
   if (!fits) return refuse("pattern.dimension", upsert.id);
   const vector = reconstruct(reference, residual);
-  if (vector.every((component) => component === 0)) return refuse("pattern.zero", upsert.id);
+  if (isZero(vector)) return refuse("pattern.zero", upsert.id);
   if (!normWithin(vector, mode)) return refuse("pattern.norm", upsert.id);
   return { verdict: "vector", space, vector };
+}
+
+function isZero(vector: GridVector): boolean {
+  for (let at = 0; at < vector.length; at += 1) if (vector[at] !== 0) return false;
+  return true;
 }
 
 function registerOf(

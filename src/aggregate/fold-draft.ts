@@ -5,26 +5,24 @@
 import { assert, type DeviceKey } from "../core/index.ts";
 import type { Position, Problem } from "../wire/index.ts";
 import { type EpochSeen, isLater, newestConsumed } from "./dedup.ts";
-import { liveChange } from "./fold-device.ts";
 import { PROBLEMS_MAX } from "./fold-policy.ts";
 import type { ReadDelta } from "./fold-read.ts";
-import type { DeviceState, FoldCursor, FoldDeviceWrite } from "./fold-state.ts";
+import type { DeviceChange, DeviceState, FoldCursor, FoldDeviceWrite } from "./fold-state.ts";
 import { encodeRegister, type Register } from "./register.ts";
 
 const NEW_CURSOR: FoldCursor = { epochs: [], base: 0, patterns: 0, problems: [] };
 
 export class DeviceDraft {
   readonly key: DeviceKey;
-  readonly #whole: boolean;
-  readonly #registers: Map<string, Register | null>;
-  readonly #written = new Set<string>();
+  readonly #device: DeviceState;
+  /** Over the device's own. */
+  readonly #written = new Map<string, Register | null>();
   #cursor: FoldCursor;
   #changed = false;
 
   constructor(key: DeviceKey, device: DeviceState) {
     this.key = key;
-    this.#whole = device.whole;
-    this.#registers = new Map(device.registers);
+    this.#device = device;
     this.#cursor = device.cursor ?? NEW_CURSOR;
   }
 
@@ -39,15 +37,18 @@ export class DeviceDraft {
 
   /** The register of `pattern` as the batch has left it so far; null when there is none. */
   register(pattern: string): Register | null {
-    const register = this.#registers.get(pattern);
-    assert(register !== undefined || this.#whole, "every pattern of a batch is loaded");
+    const written = this.#written.get(pattern);
+    if (written !== undefined) return written;
+    const register = this.#device.registers.get(pattern);
+    assert(register !== undefined || this.#device.whole, "every pattern of a batch is loaded");
     return register ?? null;
   }
 
-  /** Takes over the registers of an applied delta; `epochs` have its position consumed. */
+  /** Takes over the registers of an applied delta, of which `live` are live then; `epochs` have its position consumed. */
   apply(
     { position, delta }: ReadDelta,
     writes: ReadonlyMap<string, Register>,
+    live: number,
     epochs: readonly EpochSeen[],
   ): void {
     const newest = newestConsumed(this.#cursor.epochs);
@@ -55,10 +56,10 @@ export class DeviceDraft {
     this.#cursor = {
       epochs,
       base: isNewest ? delta.header.base : this.#cursor.base,
-      patterns: this.#cursor.patterns + liveChange(writes, (id) => this.register(id)),
+      patterns: live,
       problems: this.#cursor.problems,
     };
-    for (const [id, register] of writes) this.#write(id, register);
+    for (const [id, register] of writes) this.#written.set(id, register);
     this.#changed = true;
   }
 
@@ -82,33 +83,27 @@ export class DeviceDraft {
    * one could still miss is a delta older than it that has not arrived yet.
    */
   boundTombstones(bucket: number, countMax: number): void {
-    if (!this.#whole) return;
+    if (!this.#device.whole) return;
     const tombstones: [string, Register][] = [];
-    for (const [id, register] of this.#registers) {
+    for (const [id, register] of new Map([...this.#device.registers, ...this.#written])) {
       if (register?.kind === "tombstone") tombstones.push([id, register]);
     }
     tombstones.sort(([, a], [, b]) => (isLater(a, b) ? -1 : 1));
     for (const [rank, [id, tombstone]] of tombstones.entries()) {
-      if (rank >= countMax || tombstone.bucket < bucket) this.#write(id, null);
+      if (rank >= countMax || tombstone.bucket < bucket) this.#written.set(id, null);
     }
   }
 
-  /** The device as it is once the commit is kept. */
-  state(): DeviceState {
-    return { cursor: this.#cursor, registers: this.#registers, whole: this.#whole };
+  /** What the device's state takes over once the commit is kept. */
+  change(): DeviceChange {
+    return { cursor: this.#cursor, registers: this.#written };
   }
 
   write(): FoldDeviceWrite {
     const registers = new Map<string, Uint8Array | null>();
-    for (const id of this.#written) {
-      const register = this.#registers.get(id) ?? null;
+    for (const [id, register] of this.#written) {
       registers.set(id, register === null ? null : encodeRegister(register));
     }
     return { key: this.key, cursor: this.#cursor, registers };
-  }
-
-  #write(id: string, register: Register | null): void {
-    this.#registers.set(id, register);
-    this.#written.add(id);
   }
 }

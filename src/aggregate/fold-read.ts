@@ -69,13 +69,6 @@ export function readFrame(bytes: Uint8Array, zstd: Zstd, context: DeltaContext):
   }
 }
 
-/** The patterns a delta touches, each once. */
-export function patternsOf(read: ReadFrame): string[] {
-  if (read.kind === "refused") return [];
-  const { upserts, removals } = read.delta;
-  return [...new Set([...upserts.map((upsert) => upsert.id), ...removals])];
-}
-
 /** A decoder that fails in a way it never announced still only costs its own frame. */
 function refused(
   position: Position | null,

@@ -29,6 +29,12 @@ export interface DeviceState {
   readonly whole: boolean;
 }
 
+/** What a batch changed of a device: its new cursor and the registers it wrote; null deletes one. */
+export interface DeviceChange {
+  readonly cursor: FoldCursor;
+  readonly registers: ReadonlyMap<string, Register | null>;
+}
+
 export interface FoldState {
   readonly sums: ShardSums;
   /** By `deviceName`: every device of the batch, with every pattern that its frames touch. */
@@ -40,6 +46,8 @@ export interface FoldEntry {
   /** Wall clock of the gateway, milliseconds since 1970. */
   readonly receivedAtMs: number;
   readonly frame: Uint8Array;
+  /** Its `deviceName`. */
+  readonly name: string;
   readonly read: ReadFrame;
   /** The wait is over: what would be deferred is dead-lettered instead. */
   readonly final: boolean;
@@ -89,7 +97,7 @@ export interface FoldCommit {
 export interface FoldChanges {
   readonly sums: readonly SumChange[];
   /** Changed devices by `deviceName`. */
-  readonly devices: ReadonlyMap<string, DeviceState>;
+  readonly devices: ReadonlyMap<string, DeviceChange>;
 }
 
 export interface Folded {

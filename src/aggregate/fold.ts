@@ -9,7 +9,6 @@
  * again when that one has been consumed.
  * @module
  */
-import { deviceName } from "../core/index.ts";
 import { Batch } from "./fold-batch.ts";
 import type { FoldPolicy } from "./fold-policy.ts";
 import type { FoldEntry, Folded, FoldState, Outcome } from "./fold-state.ts";
@@ -36,17 +35,17 @@ export function fold(
     outcomes[index] = outcome;
     const { position } = entry.read;
     if (position === null) return;
-    const nameOf = (seq: number) => `${deviceName(entry.key)} ${position.epoch} ${seq}`;
     if (outcome.kind === "deferred") {
-      const name = nameOf(outcome.referenceSeq);
+      const name = waitName(entry, position.epoch, outcome.referenceSeq);
       const others = waiting.get(name);
       if (others === undefined) waiting.set(name, [index]);
       else others.push(index);
       return;
     }
-    const woken = waiting.get(nameOf(position.seq)) ?? [];
-    waiting.delete(nameOf(position.seq));
-    work.push(...woken);
+    if (waiting.size === 0) return;
+    const name = waitName(entry, position.epoch, position.seq);
+    work.push(...(waiting.get(name) ?? []));
+    waiting.delete(name);
   };
   const settleWork = () => {
     for (let index = work.pop(); index !== undefined; index = work.pop()) {
@@ -61,4 +60,9 @@ export function fold(
     settleWork();
   }
   return batch.finish(outcomes);
+}
+
+/** What those who wait for a position of this entry's device are found by. */
+function waitName({ name }: FoldEntry, epoch: number, seq: number): string {
+  return `${name} ${epoch} ${seq}`;
 }

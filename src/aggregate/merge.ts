@@ -19,6 +19,7 @@ import {
   decodeSums,
   emptySums,
   encodeSums,
+  exchange,
   isEmptySums,
   type PatternSums,
 } from "./sums.ts";
@@ -129,75 +130,147 @@ export interface SumsDraft {
   changes(): SumChange[];
 }
 
-export function draftOf(base: ShardSums): SumsDraft {
-  const touched = new Map<string, SumChange>();
-  const added = new Map<string, Set<string>>();
+/** One pattern in a draft: its rows that the draft touched, over those of the base. */
+interface PatternDraft {
+  readonly base: Buckets | null;
+  readonly rows: Map<number, RowDraft>;
+  /** The base has no sums for it, the draft has. */
+  added: boolean;
+}
 
-  const baseRow = (tenant: string, pattern: string, bucket: number) =>
-    base.tenants.get(tenant)?.get(pattern)?.get(bucket) ?? null;
-  const hasPattern = (tenant: string, pattern: string) =>
-    base.tenants.get(tenant)?.has(pattern) === true || added.get(tenant)?.has(pattern) === true;
+/** A {@link SumChange} in the making. */
+type RowDraft = { -readonly [Key in keyof SumChange]: SumChange[Key] };
 
-  /** The draft's own copy of a row; null when it does not exist. */
-  const touch = (tenant: string, pattern: string, bucket: number): PatternSums | null => {
-    const name = `${tenant}/${pattern}/${bucket}`;
-    const known = touched.get(name);
-    if (known !== undefined) return known.sums;
-    const row = baseRow(tenant, pattern, bucket);
-    if (row === null) return null;
-    const sums = copySums(row);
-    touched.set(name, { tenant, pattern, bucket, sums });
-    return sums;
-  };
+interface TenantDraft {
+  readonly base: ReadonlyMap<string, Buckets> | null;
+  readonly patterns: Map<string, PatternDraft>;
+  /** Patterns that the base has not. */
+  added: number;
+}
 
-  const add = (tenant: string, pattern: string, register: LiveRegister) => {
-    const { bucket } = register;
-    let sums = touch(tenant, pattern, bucket);
-    if (sums === null) {
-      if (!hasPattern(tenant, pattern)) {
-        added.set(tenant, (added.get(tenant) ?? new Set()).add(pattern));
-      }
-      sums = emptySums(register.vector.length);
-      touched.set(`${tenant}/${pattern}/${bucket}`, { tenant, pattern, bucket, sums });
+class Draft implements SumsDraft {
+  readonly #base: ShardSums;
+  readonly #tenants = new Map<string, TenantDraft>();
+  /** In the order of their first touch. */
+  readonly #touched: RowDraft[] = [];
+
+  constructor(base: ShardSums) {
+    this.#base = base;
+  }
+
+  hasPattern(tenant: string, pattern: string): boolean {
+    const { base, patterns } = this.#tenant(tenant);
+    return base?.has(pattern) === true || patterns.get(pattern)?.added === true;
+  }
+
+  patternCount(tenant: string): number {
+    const { base, added } = this.#tenant(tenant);
+    return (base?.size ?? 0) + added;
+  }
+
+  hasTenant(tenant: string): boolean {
+    return this.#base.tenants.has(tenant) || this.#tenant(tenant).added > 0;
+  }
+
+  tenantCount(): number {
+    let fresh = 0;
+    for (const { base, added } of this.#tenants.values())
+      if (base === null && added > 0) fresh += 1;
+    return this.#base.tenants.size + fresh;
+  }
+
+  replace(tenant: string, pattern: string, before: Register | null, after: Register | null): void {
+    const taken = before?.kind === "live" ? before : null;
+    const given = after?.kind === "live" ? after : null;
+    const old = taken === null ? null : this.#touch(tenant, pattern, taken.bucket);
+    if (taken !== null && given !== null && old !== null && taken.bucket === given.bucket) {
+      exchange(old, taken, given);
+      return;
     }
-    contribute(sums, register, 1);
-  };
+    if (taken !== null && old !== null) contribute(old, taken, -1);
+    if (given !== null) contribute(this.#rowFor(tenant, pattern, given), given, 1);
+  }
 
-  const takeBack = (tenant: string, pattern: string, register: LiveRegister) => {
-    const sums = touch(tenant, pattern, register.bucket);
-    if (sums !== null) contribute(sums, register, -1);
-  };
-
-  return {
-    hasPattern,
-    patternCount: (tenant) =>
-      (base.tenants.get(tenant)?.size ?? 0) + (added.get(tenant)?.size ?? 0),
-    hasTenant: (tenant) => base.tenants.has(tenant) || added.has(tenant),
-    tenantCount() {
-      const fresh = [...added.keys()].filter((tenant) => !base.tenants.has(tenant));
-      return base.tenants.size + fresh.length;
-    },
-    replace(tenant, pattern, before, after) {
-      if (before?.kind === "live") takeBack(tenant, pattern, before);
-      if (after?.kind === "live") add(tenant, pattern, after);
-    },
-    dropBefore(oldest, rowsMax) {
-      if (![...base.rowsByBucket.keys()].some((bucket) => bucket < oldest)) return;
-      let dropped = 0;
-      for (const [tenant, patterns] of base.tenants) {
-        for (const [pattern, buckets] of patterns) {
-          for (const bucket of buckets.keys()) {
-            if (bucket >= oldest) continue;
-            if (dropped === rowsMax) return;
-            dropped += 1;
-            touched.set(`${tenant}/${pattern}/${bucket}`, { tenant, pattern, bucket, sums: null });
-          }
+  dropBefore(oldest: number, rowsMax: number): void {
+    if (![...this.#base.rowsByBucket.keys()].some((bucket) => bucket < oldest)) return;
+    let dropped = 0;
+    for (const [tenant, patterns] of this.#base.tenants) {
+      for (const [pattern, buckets] of patterns) {
+        for (const bucket of buckets.keys()) {
+          if (bucket >= oldest) continue;
+          if (dropped === rowsMax) return;
+          dropped += 1;
+          this.#set(tenant, pattern, bucket, null);
         }
       }
-    },
-    changes: () =>
-      [...touched.values()].map((change) =>
-        change.sums !== null && isEmptySums(change.sums) ? { ...change, sums: null } : change,
-      ),
-  };
+    }
+  }
+
+  changes(): SumChange[] {
+    return this.#touched.map((change) =>
+      change.sums !== null && isEmptySums(change.sums) ? { ...change, sums: null } : change,
+    );
+  }
+
+  #tenant(tenant: string): TenantDraft {
+    let draft = this.#tenants.get(tenant);
+    if (draft === undefined) {
+      const base = this.#base.tenants.get(tenant) ?? null;
+      draft = { base, patterns: new Map(), added: 0 };
+      this.#tenants.set(tenant, draft);
+    }
+    return draft;
+  }
+
+  #pattern(tenant: string, pattern: string): PatternDraft {
+    const { base, patterns } = this.#tenant(tenant);
+    let draft = patterns.get(pattern);
+    if (draft === undefined) {
+      draft = { base: base?.get(pattern) ?? null, rows: new Map(), added: false };
+      patterns.set(pattern, draft);
+    }
+    return draft;
+  }
+
+  /** The draft's own copy of a row; null when it does not exist. */
+  #touch(tenant: string, pattern: string, bucket: number): PatternSums | null {
+    const { base, rows } = this.#pattern(tenant, pattern);
+    const known = rows.get(bucket);
+    if (known !== undefined) return known.sums;
+    const row = base?.get(bucket);
+    return row === undefined ? null : this.#set(tenant, pattern, bucket, copySums(row));
+  }
+
+  /** The row that `register` adds to, made when there is none. */
+  #rowFor(tenant: string, pattern: string, { bucket, vector }: LiveRegister): PatternSums {
+    const row = this.#touch(tenant, pattern, bucket);
+    if (row !== null) return row;
+    const draft = this.#pattern(tenant, pattern);
+    if (draft.base === null && !draft.added) {
+      draft.added = true;
+      this.#tenant(tenant).added += 1;
+    }
+    return this.#set(tenant, pattern, bucket, emptySums(vector.length));
+  }
+
+  #set<Sums extends PatternSums | null>(
+    tenant: string,
+    pattern: string,
+    bucket: number,
+    sums: Sums,
+  ): Sums {
+    const { rows } = this.#pattern(tenant, pattern);
+    const known = rows.get(bucket);
+    if (known !== undefined) known.sums = sums;
+    else {
+      const row = { tenant, pattern, bucket, sums };
+      rows.set(bucket, row);
+      this.#touched.push(row);
+    }
+    return sums;
+  }
+}
+
+export function draftOf(base: ShardSums): SumsDraft {
+  return new Draft(base);
 }

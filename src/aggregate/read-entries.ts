@@ -53,9 +53,10 @@ function readEntry(
   zstd: Zstd,
   models: CodecModels,
 ): FoldEntry {
-  const read = readFrame(frame, zstd, { models, sender: deviceName(key) });
+  const name = deviceName(key);
+  const read = readFrame(frame, zstd, { models, sender: name });
   const mark = retried ? { retried } : {};
-  return { key, receivedAtMs, frame, read, final: false, ...mark };
+  return { key, receivedAtMs, frame, name, read, final: false, ...mark };
 }
 
 function wantedBy({ read }: FoldEntry): number | null {

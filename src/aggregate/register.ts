@@ -54,6 +54,8 @@ const FORMAT = 2;
 const HEAD_BYTES = 44;
 const KIND_LIVE = 0;
 const KIND_TOMBSTONE = 1;
+/** Whether the machine has numbers in memory as registers have them: then vectors are copied whole. */
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 export const SUCCESS_PERMILLE_MAX = 1_000;
 export const SAMPLES_MAX = 0xffffffff;
 /** A space is named in two bytes, here and on the wire. */
@@ -77,10 +79,19 @@ export function encodeRegister(register: Register): Uint8Array {
   view.setUint16(38, register.weight, true);
   view.setUint16(40, register.successPermille, true);
   view.setUint16(42, register.space, true);
-  for (let index = 0; index < register.vector.length; index += 1) {
-    view.setInt16(HEAD_BYTES + 2 * index, register.vector[index] as number, true);
-  }
+  writeVector(register.vector, bytes);
   return bytes;
+}
+
+function writeVector(vector: GridVector, bytes: Uint8Array): void {
+  if (LITTLE_ENDIAN) {
+    bytes.set(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength), HEAD_BYTES);
+    return;
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  for (let index = 0; index < vector.length; index += 1) {
+    view.setInt16(HEAD_BYTES + 2 * index, vector[index] as number, true);
+  }
 }
 
 /** Throws `SerializationError("record.register")` on anything {@link encodeRegister} would not write. */
@@ -131,6 +142,10 @@ function decodeVector(bytes: Uint8Array, view: DataView): GridVector {
   const whole = Number.isInteger(dim);
   demand(whole && dim >= 1 && dim <= limits.DIMENSION_MAX, "has a wrong length", bytes);
   const vector = new Int16Array(dim);
+  if (LITTLE_ENDIAN) {
+    new Uint8Array(vector.buffer).set(bytes.subarray(HEAD_BYTES));
+    return vector;
+  }
   for (let index = 0; index < dim; index += 1) {
     vector[index] = view.getInt16(HEAD_BYTES + 2 * index, true);
   }

@@ -1,5 +1,5 @@
 /**
- * A shard in memory, for as long as its lease is held: all sums, and the devices seen lately.
+ * A shard in memory, for as long as its lease is held: all sums, and devices seen lately (device-cache.ts).
  *
  * It only ever holds what a commit has kept. A batch loads what it needs in one
  * round trip, folds into drafts, and hands them back here after the commit; so
@@ -8,9 +8,9 @@
  */
 import { assert, type DeviceKey, deviceName, InvalidConfigError } from "../core/index.ts";
 import type { DeviceRecord, Store } from "../store/index.ts";
+import type { CachedDevice, DeviceCache } from "./device-cache.ts";
 import type { FoldPolicy } from "./fold-policy.ts";
-import { patternsOf } from "./fold-read.ts";
-import type { DeviceState, FoldChanges, FoldEntry } from "./fold-state.ts";
+import type { FoldChanges, FoldEntry } from "./fold-state.ts";
 import { forgetMarkCount, isForgetMark } from "./forget-mark.ts";
 import { applyChanges, type ShardSums, sumsFromRows } from "./merge.ts";
 import { decodeRegister, type Register } from "./register.ts";
@@ -28,36 +28,34 @@ export class ShardState {
   readonly sums: ShardSums;
   readonly #shard: number;
   readonly #store: Store;
-  readonly #registersMax: number;
-  /** The least recently used first. */
-  readonly #devices = new Map<string, DeviceState>();
+  /** Shared with the other shards of the process. */
+  readonly #cache: DeviceCache;
   readonly #forgotten: Map<string, number>;
-  #registerCount = 0;
   #commitNumber: number;
 
   private constructor(
     shard: number,
     store: Store,
     loaded: { sums: ShardSums; forgotten: Map<string, number>; commitNumber: number },
-    registersMax: number,
+    cache: DeviceCache,
   ) {
     this.#shard = shard;
     this.#store = store;
     this.sums = loaded.sums;
     this.#forgotten = loaded.forgotten;
     this.#commitNumber = loaded.commitNumber;
-    this.#registersMax = registersMax;
+    this.#cache = cache;
   }
 
   /**
-   * Reads the shard; its lease must be held. `registersMax`: registers kept in memory.
+   * Reads the shard; its lease must be held. `cache`: where its devices are kept in memory.
    * Throws `InvalidConfigError` when stored sums have another dimension than `policy` says.
    */
   static async load(
     store: Store,
     shard: number,
     policy: FoldPolicy,
-    registersMax: number,
+    cache: DeviceCache,
   ): Promise<ShardState> {
     const { sums: rows, commitNumber } = await store.loadShard(shard);
     const sums = sumsFromRows(rows.filter((row) => !isForgetMark(row)));
@@ -66,7 +64,7 @@ export class ShardState {
     for (const row of rows) {
       if (isForgetMark(row)) forgotten.set(row.tenant, forgetMarkCount(row));
     }
-    return new ShardState(shard, store, { sums, forgotten, commitNumber }, registersMax);
+    return new ShardState(shard, store, { sums, forgotten, commitNumber }, cache);
   }
 
   /** The number the next commit carries. */
@@ -81,39 +79,42 @@ export class ShardState {
 
   /** The registers of each device of `tenant` that is in memory. */
   *registersOf(tenant: string): Generator<Iterable<Register | null>> {
-    for (const [name, { registers }] of this.#devices) {
+    for (const [name, { registers }] of this.#cache.of(this)) {
       if (name.startsWith(`${tenant}/`)) yield registers.values();
     }
   }
 
   /** Every device of `entries` with every pattern they touch; asks the store for what is not here. */
-  async gather(entries: readonly FoldEntry[]): Promise<ReadonlyMap<string, DeviceState>> {
-    const found = new Map<string, DeviceState>();
-    const partial: { key: DeviceKey; patterns: string[] }[] = [];
-    const whole: DeviceKey[] = [];
+  async gather(entries: readonly FoldEntry[]): Promise<ReadonlyMap<string, CachedDevice>> {
+    const found = new Map<string, CachedDevice>();
+    const partial: { name: string; key: DeviceKey; patterns: string[] }[] = [];
+    const whole: [string, DeviceKey][] = [];
     for (const [name, { key, patterns, whole: wantsWhole }] of wantedOf(entries)) {
-      const cached = this.#devices.get(name);
-      if (cached !== undefined) found.set(name, cached);
+      const cached = this.#cache.find(this, name);
+      found.set(name, cached ?? { cursor: null, registers: new Map(), whole: false });
       if (cached?.whole === true) continue;
-      if (wantsWhole) whole.push(key);
+      if (wantsWhole) whole.push([name, key]);
       const missing = wantsWhole ? [] : [...patterns].filter((id) => !cached?.registers.has(id));
-      if (cached === undefined || missing.length > 0) partial.push({ key, patterns: missing });
+      if (cached === undefined || missing.length > 0)
+        partial.push({ name, key, patterns: missing });
     }
     if (partial.length > 0) {
       const records = await this.#store.loadDevices(this.#shard, partial);
-      for (const [index, { key, patterns }] of partial.entries()) {
+      for (const [index, { name, patterns }] of partial.entries()) {
         const record = records[index];
-        assert(record !== undefined, "the store answers for every device it was asked about");
-        const name = deviceName(key);
-        found.set(name, extend(found.get(name), record, patterns));
+        const device = found.get(name);
+        assert(record && device, "the store answers for every device it was asked about");
+        extend(device, record, patterns);
+        // It has grown, whatever comes of the batch.
+        if (this.#cache.find(this, name) === device) this.#cache.keep(this, name, device);
       }
     }
     for (let at = 0; at < whole.length; at += WHOLE_AT_ONCE_MAX) {
       await Promise.all(
-        whole.slice(at, at + WHOLE_AT_ONCE_MAX).map(async (key) => {
+        whole.slice(at, at + WHOLE_AT_ONCE_MAX).map(async ([name, key]) => {
           const registers = decodeAll(await this.#store.registers(key));
-          const cursor = found.get(deviceName(key))?.cursor ?? null;
-          found.set(deviceName(key), { cursor, registers, whole: true });
+          const cursor = found.get(name)?.cursor ?? null;
+          found.set(name, { cursor, registers, whole: true });
         }),
       );
     }
@@ -121,13 +122,16 @@ export class ShardState {
   }
 
   /** Takes over what a commit has kept; `gathered` is what its batch started from. */
-  keep(changes: FoldChanges, gathered: ReadonlyMap<string, DeviceState>): void {
+  keep(changes: FoldChanges, gathered: ReadonlyMap<string, CachedDevice>): void {
     this.#commitNumber += 1;
     applyChanges(this.sums, changes.sums);
-    for (const [name, device] of gathered) this.#cache(name, changes.devices.get(name) ?? device);
-    for (const name of this.#devices.keys()) {
-      if (this.#registerCount <= this.#registersMax) break;
-      this.#uncache(name);
+    for (const [name, device] of gathered) {
+      const change = changes.devices.get(name);
+      if (change !== undefined) {
+        device.cursor = change.cursor;
+        for (const [pattern, register] of change.registers) device.registers.set(pattern, register);
+      }
+      this.#cache.keep(this, name, device);
     }
   }
 
@@ -136,48 +140,40 @@ export class ShardState {
     this.#commitNumber += 1;
     applyChanges(this.sums, changes.sums);
     this.#forgotten.set(key.tenant, this.forgottenCount(key.tenant) + 1);
-    this.#uncache(deviceName(key));
+    this.#cache.forget(this, deviceName(key));
   }
 
-  #cache(name: string, device: DeviceState): void {
-    this.#uncache(name);
-    this.#devices.set(name, device);
-    this.#registerCount += 1 + device.registers.size;
-  }
-
-  #uncache(name: string): void {
-    const device = this.#devices.get(name);
-    if (device === undefined) return;
-    this.#devices.delete(name);
-    this.#registerCount -= 1 + device.registers.size;
+  /** Forgets the devices: the shard is not written here any more. */
+  close(): void {
+    this.#cache.drop(this);
   }
 }
 
 /** A removal makes a tombstone, and bounding those takes the whole device. */
 function wantedOf(entries: readonly FoldEntry[]): Map<string, Wanted> {
   const wanted = new Map<string, Wanted>();
-  for (const { key, read } of entries) {
-    const name = deviceName(key);
-    const device = wanted.get(name) ?? { key, patterns: new Set<string>(), whole: false };
-    wanted.set(name, device);
-    for (const id of patternsOf(read)) device.patterns.add(id);
-    if (read.kind === "delta" && read.delta.removals.length > 0) device.whole = true;
+  for (const { key, name, read } of entries) {
+    let device = wanted.get(name);
+    if (device === undefined) {
+      device = { key, patterns: new Set(), whole: false };
+      wanted.set(name, device);
+    }
+    if (read.kind === "refused") continue;
+    const { upserts, removals } = read.delta;
+    for (const { id } of upserts) device.patterns.add(id);
+    for (const id of removals) device.patterns.add(id);
+    if (removals.length > 0) device.whole = true;
   }
   return wanted;
 }
 
-/** `known` plus what was asked of the store; an asked pattern without a register is known to be null. */
-function extend(
-  known: DeviceState | undefined,
-  record: DeviceRecord,
-  asked: readonly string[],
-): DeviceState {
-  const registers = new Map(known?.registers);
+/** Adds to `device` what was asked of the store; an asked pattern without a register is known to be null. */
+function extend(device: CachedDevice, record: DeviceRecord, asked: readonly string[]): void {
+  device.cursor = record.cursor;
   for (const pattern of asked) {
     const blob = record.registers.get(pattern);
-    registers.set(pattern, blob === undefined ? null : decodeRegister(blob));
+    device.registers.set(pattern, blob === undefined ? null : decodeRegister(blob));
   }
-  return { cursor: record.cursor, registers, whole: false };
 }
 
 /** Registers by pattern id, decoded. Throws `SerializationError("record.register")`. */

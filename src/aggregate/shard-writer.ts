@@ -66,13 +66,13 @@ export class ShardWriter {
    * the store fails, and with `InvalidConfigError` when its sums have another dimension.
    */
   static async open(shard: number, context: WriterContext): Promise<ShardWriter | null> {
-    const { store, owner, clock, log, policy, settings } = context;
+    const { store, owner, clock, log, policy, settings, devices } = context;
     const name = shardLease(shard);
     const ttlMs = settings.leaseTtlMs;
     const lease = await HeldLease.acquire({ store, name, owner, ttlMs, clock, log });
     if (lease === null) return null;
     try {
-      const state = await ShardState.load(store, shard, policy, settings.cachedRegistersMax);
+      const state = await ShardState.load(store, shard, policy, devices);
       lease.signal.throwIfAborted();
       return new ShardWriter(shard, context, lease, state);
     } catch (error) {
@@ -209,6 +209,7 @@ export class ShardWriter {
   #end(reason: Error): void {
     if (this.#phase === "ended") return;
     this.#phase = "ended";
+    this.#state.close();
     this.#timer?.cancel();
     this.#jobs.rejectAll(reason);
     this.#ended.abort(reason);
@@ -253,7 +254,7 @@ export class ShardWriter {
       metrics.commitEntries.observe(items.length);
       metrics.commitSeconds.observe((clock.monotonicMs() - startedMs) / 1_000);
     }
-    for (const [index, entry] of entries.entries()) this.#count(entry, outcomes[index] as Outcome);
+    this.#count(entries, outcomes);
     this.#jobs.settle(items, outcomes);
     if (this.#phase === "stopping") this.#jobs.rejectWaiting(this.#gone());
     if (this.#jobs.count === 0) this.#onIdle?.();
@@ -290,18 +291,25 @@ export class ShardWriter {
     return persist(call, { clock, random, signal: this.#ended.signal, onRetry });
   }
 
-  #count({ key, receivedAtMs, read }: FoldEntry, outcome: Outcome): void {
+  #count(entries: readonly FoldEntry[], outcomes: readonly Outcome[]): void {
     const { clock, log, metrics } = this.#context;
-    if (outcome.kind === "duplicate") metrics.duplicates.add();
-    if (outcome.kind === "retried") metrics.retried.add();
-    if (outcome.kind === "applied") {
-      metrics.applied.add();
-      metrics.lagSeconds.observe(Math.max(0, clock.nowMs() - receivedAtMs) / 1_000);
-    }
-    if (outcome.kind === "dead-lettered") {
+    const nowMs = clock.nowMs();
+    let applied = 0;
+    let duplicates = 0;
+    for (const [index, { key, receivedAtMs, read }] of entries.entries()) {
+      const outcome = outcomes[index] as Outcome;
+      if (outcome.kind === "duplicate") duplicates += 1;
+      if (outcome.kind === "retried") metrics.retried.add();
+      if (outcome.kind === "applied") {
+        applied += 1;
+        metrics.lagSeconds.observe(Math.max(0, nowMs - receivedAtMs) / 1_000);
+      }
+      if (outcome.kind !== "dead-lettered") continue;
       const { reason } = outcome;
       metrics.deadLetters.add(1, { reason });
       log.warn("delta.dead-lettered", { ...key, position: read.position, reason });
     }
+    metrics.applied.add(applied);
+    metrics.duplicates.add(duplicates);
   }
 }

@@ -2,14 +2,16 @@
  * Sums: what all devices of a shard say about one pattern in one time bucket.
  *
  *   offset  bytes  field (little-endian; a float64 holds an integer)
- *   0       1      format, 2 (3 bytes of zero follow)
+ *   0       1      format, 3
+ *   1       1      bytes of a component: 4 (int32) when all of the row fit, else 8 (float64)
+ *   2       2      zero
  *   4       2      dim, uint16
  *   6       2      parts, uint16
  *   8       8      weight    W = Σ w, float64
  *   16      8      devices   n, float64
  *   24      8      success   Σ w · permille, float64
  *   32      8      samples   Σ min(samples, 2^22), float64
- *   40      …      the parts, ascending by space: space, devices, and dim × Σ w · q, float64 each
+ *   40      …      the parts, ascending by space: space and devices, float64 each, and dim × Σ w · q
  *
  * Vectors of different spaces cannot be added without turning one of them, and
  * turning rounds; so each space has a sum of its own, a part, and the releaser
@@ -18,7 +20,8 @@
  * Every number is an integer below 2^53, where float64 addition is exact and
  * therefore associative and invertible: the bytes of a row depend only on the
  * set of registers behind it, not on their order, their shard or what came and
- * went in between (P4). An empty row does not exist.
+ * went in between (P4). An empty row does not exist. Format 2, which is read but
+ * not written any more, is format 3 with a zero for 8.
  * @module
  */
 import { assert, limits, SerializationError } from "../core/index.ts";
@@ -42,7 +45,11 @@ export interface PatternSums {
   readonly parts: Map<number, SumsPart>;
 }
 
-const FORMAT = 2;
+const FORMAT = 3;
+/** All components are float64, and the byte that would say so is 0. */
+const FORMAT_WIDE = 2;
+const WIDE = 8;
+const NARROW = 4;
 const HEAD_BYTES = 40;
 const PART_HEAD_BYTES = 16;
 const COMPONENT_MAX = 32_768;
@@ -64,9 +71,13 @@ export interface Contribution {
   readonly vector: Int16Array;
 }
 
-/** Bytes of a row with `parts` parts. */
+/** Bytes of a row with `parts` parts, at most: with the widest components. */
 export function sumsBytes(parts: number, dim: number): number {
-  return HEAD_BYTES + parts * (PART_HEAD_BYTES + 8 * dim);
+  return rowBytes(parts, dim, WIDE);
+}
+
+function rowBytes(parts: number, dim: number, width: number): number {
+  return HEAD_BYTES + parts * (PART_HEAD_BYTES + width * dim);
 }
 
 export function emptySums(dim: number): PatternSums {
@@ -85,19 +96,55 @@ export function copySums(sums: PatternSums): PatternSums {
 export function contribute(sums: PatternSums, given: Contribution, sign: 1 | -1): void {
   assert(given.vector.length === sums.dim, "a contribution has its row's dimension");
   const part = partOf(sums, given.space);
-  const factor = sign * given.weight;
-  for (let index = 0; index < given.vector.length; index += 1) {
-    const before = part.vector[index] as number;
-    part.vector[index] = before + factor * (given.vector[index] as number);
-  }
+  addScaled(part.vector, given.vector, sign * given.weight);
   part.devices += sign;
-  sums.weight += factor;
   sums.devices += sign;
-  sums.success += factor * given.successPermille;
-  sums.samples += sign * Math.min(given.samples, SAMPLES_COUNTED_MAX);
+  addNumbers(sums, given, sign);
   assert(part.devices >= 0 && sums.weight >= 0, "nothing is taken back that was not added");
   if (part.devices === 0) dropPart(sums, given.space, part);
   requireExact(sums);
+}
+
+/**
+ * Takes `taken` back and adds `given` in its place, in place and in one pass: what
+ * {@link contribute} does of the one and then of the other.
+ */
+export function exchange(sums: PatternSums, taken: Contribution, given: Contribution): void {
+  const part = sums.parts.get(given.space);
+  if (taken.space !== given.space || part === undefined) {
+    contribute(sums, taken, -1);
+    contribute(sums, given, 1);
+    return;
+  }
+  const dims = given.vector.length === sums.dim && taken.vector.length === sums.dim;
+  assert(dims, "a contribution has its row's dimension");
+  addDifference(part.vector, given, taken);
+  addNumbers(sums, taken, -1);
+  assert(sums.weight >= 0, "nothing is taken back that was not added");
+  addNumbers(sums, given, 1);
+  requireExact(sums);
+}
+
+function addNumbers(sums: PatternSums, given: Contribution, sign: 1 | -1): void {
+  const factor = sign * given.weight;
+  sums.weight += factor;
+  sums.success += factor * given.successPermille;
+  sums.samples += sign * Math.min(given.samples, SAMPLES_COUNTED_MAX);
+}
+
+function addScaled(into: Float64Array, vector: Int16Array, factor: number): void {
+  for (let index = 0; index < vector.length; index += 1) {
+    into[index] = (into[index] as number) + factor * (vector[index] as number);
+  }
+}
+
+function addDifference(into: Float64Array, given: Contribution, taken: Contribution): void {
+  const { weight: plus, vector: added } = given;
+  const { weight: minus, vector: removed } = taken;
+  for (let index = 0; index < added.length; index += 1) {
+    const change = plus * (added[index] as number) - minus * (removed[index] as number);
+    into[index] = (into[index] as number) + change;
+  }
 }
 
 /** Adds another shard's row of the same pattern and bucket, in place. */
@@ -152,43 +199,65 @@ export function partsInOrder(sums: PatternSums): [space: number, part: SumsPart]
   return [...sums.parts].sort(([a], [b]) => a - b);
 }
 
-/** The bytes of a row. Equal sums have equal bytes: parts are in order, and −0 is written as 0. */
+/**
+ * The bytes of a row. Equal sums have equal bytes: parts are in order, components as narrow as they
+ * can be, and −0 is written as 0.
+ */
 export function encodeSums(sums: PatternSums): Uint8Array {
-  const bytes = new Uint8Array(sumsBytes(sums.parts.size, sums.dim));
+  const parts = partsInOrder(sums);
+  const width = parts.every(([, { vector }]) => fitsNarrow(vector)) ? NARROW : WIDE;
+  const bytes = new Uint8Array(rowBytes(parts.length, sums.dim, width));
   const view = new DataView(bytes.buffer);
   view.setUint8(0, FORMAT);
+  view.setUint8(1, width);
   view.setUint16(4, sums.dim, true);
-  view.setUint16(6, sums.parts.size, true);
+  view.setUint16(6, parts.length, true);
   view.setFloat64(8, sums.weight, true);
   view.setFloat64(16, sums.devices, true);
   view.setFloat64(24, sums.success, true);
   view.setFloat64(32, sums.samples, true);
   let at = HEAD_BYTES;
-  for (const [space, { devices, vector }] of partsInOrder(sums)) {
+  for (const [space, { devices, vector }] of parts) {
     view.setFloat64(at, space, true);
     view.setFloat64(at + 8, devices, true);
     at += PART_HEAD_BYTES;
-    for (let index = 0; index < vector.length; index += 1, at += 8) {
-      view.setFloat64(at, (vector[index] as number) + 0, true);
+    for (let index = 0; index < vector.length; index += 1, at += width) {
+      const value = vector[index] as number;
+      if (width === NARROW) view.setInt32(at, value, true);
+      else view.setFloat64(at, value + 0, true);
     }
   }
   return bytes;
 }
 
-/** Throws `SerializationError("record.sums")` on anything {@link encodeSums} would not write. */
+function fitsNarrow(vector: Float64Array): boolean {
+  for (let index = 0; index < vector.length; index += 1) {
+    const value = vector[index] as number;
+    if (value !== (value | 0)) return false;
+  }
+  return true;
+}
+
+/**
+ * Throws `SerializationError("record.sums")` on anything that {@link encodeSums} would not write, but
+ * for format 2.
+ */
 export function decodeSums(bytes: Uint8Array): PatternSums {
-  const [format = FORMAT, ...zeros] = bytes.subarray(0, 4);
-  demand(format === FORMAT, `format ${format}; this version reads ${FORMAT}`);
+  const [format = FORMAT, ...rest] = bytes.subarray(0, 4);
+  const known = format === FORMAT || format === FORMAT_WIDE;
+  demand(known, `format ${format}; this version reads ${FORMAT_WIDE} and ${FORMAT}`);
   demand(bytes.length >= HEAD_BYTES, "a wrong length");
+  const width = format === FORMAT ? (rest.shift() ?? 0) : WIDE;
+  demand(width === NARROW || width === WIDE, "components of no known width");
   demand(
-    zeros.every((byte) => byte === 0),
+    rest.every((byte) => byte === 0),
     "bytes without meaning",
   );
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const dim = view.getUint16(4, true);
   const count = view.getUint16(6, true);
   demand(dim >= 1 && dim <= limits.DIMENSION_MAX, "a dimension out of range");
-  demand(bytes.length === sumsBytes(count, dim), "a wrong length");
+  demand(bytes.length === rowBytes(count, dim, width), "a wrong length");
   const counted = (offset: number) => {
     const value = view.getFloat64(offset, true);
     demand(Number.isSafeInteger(value) && value >= 0, `no count at ${offset}`);
@@ -200,15 +269,22 @@ export function decodeSums(bytes: Uint8Array): PatternSums {
     devices: counted(16),
     success: counted(24),
     samples: counted(32),
-    parts: decodeParts(view, count, dim),
+    parts: decodeParts(view, count, dim, width),
   };
   let devices = 0;
   for (const part of sums.parts.values()) devices += part.devices;
   demand(devices === sums.devices, "devices that are in none of its parts");
+  const narrow = [...sums.parts.values()].every(({ vector }) => fitsNarrow(vector));
+  demand(format === FORMAT_WIDE || narrow === (width === NARROW), "wider components than it needs");
   return sums;
 }
 
-function decodeParts(view: DataView, count: number, dim: number): Map<number, SumsPart> {
+function decodeParts(
+  view: DataView,
+  count: number,
+  dim: number,
+  width: number,
+): Map<number, SumsPart> {
   const parts = new Map<number, SumsPart>();
   let previous = -1;
   let at = HEAD_BYTES;
@@ -219,8 +295,8 @@ function decodeParts(view: DataView, count: number, dim: number): Map<number, Su
     demand(Number.isSafeInteger(devices) && devices >= 1, `no devices in space ${space}`);
     at += PART_HEAD_BYTES;
     const vector = new Float64Array(dim);
-    for (let index = 0; index < dim; index += 1, at += 8) {
-      const value = view.getFloat64(at, true);
+    for (let index = 0; index < dim; index += 1, at += width) {
+      const value = width === NARROW ? view.getInt32(at, true) : view.getFloat64(at, true);
       demand(Number.isSafeInteger(value), `no integer at component ${index}`);
       vector[index] = value;
     }

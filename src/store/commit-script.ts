@@ -66,9 +66,7 @@ return 'ok'
  * KEYS lease, commit, stats, dead, dead-order, tenants, then a hash per device,
  * then a hash of sums per tenant. ARGV, in the order it is taken:
  * token, number, number before, dead letters kept, applied, duplicates, dead-lettered,
- * device count, {sets × 2, field, value …, deletes, field …} per device,
- * tenant count, {tenant, sets × 2, …, deletes, …} per tenant,
- * dead letter count, {id, blob}, channel, event count, event ….
+ * hashes (redis-commit.ts), dead letter count, {id, blob}, channel, event count, event ….
  */
 export const commitScript = script(`
 local at = 0
@@ -79,25 +77,48 @@ if last[1] == number and last[2] == token then return 'ok' end
 if redis.call('HGET', KEYS[1], 'token') ~= token then return 'lease.lost' end
 if (last[1] or '0') ~= before then return 'commit.order' end
 
-local function each(command, key, count)
-  local stop = at + count
-  while at < stop do
-    local portion = math.min(stop, at + 2000)
-    redis.call(command, key, unpack(ARGV, at + 1, portion))
-    at = portion
-  end
-end
-local function write(key)
-  each('HSET', key, tonumber(take()))
-  each('HDEL', key, tonumber(take()))
-end
-
 local kept = tonumber(take())
 local applied, duplicates, dead = take(), take(), take()
-local devices = tonumber(take())
+
+local packed, from = take(), 1
+local function number32()
+  local value = struct.unpack('<I4', packed, from)
+  from = from + 4
+  return value
+end
+local function text(length)
+  from = from + length
+  return string.sub(packed, from - length, from - 1)
+end
+local function each(command, key, count, read)
+  local portion, size = {}, 0
+  for i = 1, count do
+    size = read(portion, size)
+    if size == 2000 or (size > 0 and i == count) then
+      redis.call(command, key, unpack(portion, 1, size))
+      size = 0
+    end
+  end
+end
+local function pair(portion, size)
+  local field, value = struct.unpack('<I4I4', packed, from)
+  from = from + 8
+  portion[size + 1], portion[size + 2] = text(field), text(value)
+  return size + 2
+end
+local function name(portion, size)
+  portion[size + 1] = text(number32())
+  return size + 1
+end
+local function write(key)
+  each('HSET', key, number32(), pair)
+  each('HDEL', key, number32(), name)
+end
+
+local devices = number32()
 for i = 1, devices do write(KEYS[6 + i]) end
-for i = 1, tonumber(take()) do
-  local tenant, key = take(), KEYS[6 + devices + i]
+for i = 1, number32() do
+  local tenant, key = text(number32()), KEYS[6 + devices + i]
   write(key)
   redis.call(redis.call('EXISTS', key) == 1 and 'SADD' or 'SREM', KEYS[6], tenant)
 end

@@ -78,22 +78,30 @@ function decode(bytes: Uint8Array, count: number, dim: number): Int32Array[] {
     );
   }
   const levels = new Int8Array(bytes.buffer, bytes.byteOffset + count * STEP_BYTES, count * dim);
+  const components = new Int32Array(count * dim);
   const vectors: Int32Array[] = [];
   for (let index = 0; index < count; index += 1) {
     const low = bytes[index * STEP_BYTES] as number;
     const step = low | ((bytes[index * STEP_BYTES + 1] as number) << 8);
     if (step === 0) throw new ProtocolError("codec.step", `the step of vector ${index} is 0`);
-    const vector = new Int32Array(dim);
-    for (let at = 0; at < dim; at += 1) {
-      const level = levels[index * dim + at] as number;
-      if (level < -LEVEL_MAX) {
-        throw new ProtocolError("codec.level", `level −128 in vector ${index} is not used`);
-      }
-      vector[at] = level * step;
+    const vector = components.subarray(index * dim, (index + 1) * dim);
+    if (scaleLevels(levels, index * dim, step, vector) < -LEVEL_MAX) {
+      throw new ProtocolError("codec.level", `level −128 in vector ${index} is not used`);
     }
     vectors.push(vector);
   }
   return vectors;
+}
+
+/** Writes levels times step to `vector`; answers the least level. */
+function scaleLevels(levels: Int8Array, from: number, step: number, vector: Int32Array): number {
+  let least = 0;
+  for (let at = 0; at < vector.length; at += 1) {
+    const level = levels[from + at] as number;
+    least = Math.min(least, level);
+    vector[at] = level * step;
+  }
+  return least;
 }
 
 assert(RESIDUAL_MAX <= STEP_MAX * LEVEL_MAX, "127 levels of the largest step reach any residual");

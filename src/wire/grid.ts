@@ -111,12 +111,20 @@ export function reconstruct(reference: GridVector | null, residual: Int32Array):
     "reference and residual share a dimension",
   );
   const vector = new Int16Array(residual.length);
+  if (reference === null) {
+    for (let index = 0; index < residual.length; index += 1) {
+      vector[index] = saturated(residual[index] as number);
+    }
+    return vector;
+  }
   for (let index = 0; index < residual.length; index += 1) {
-    const sum =
-      (reference === null ? 0 : (reference[index] as number)) + (residual[index] as number);
-    vector[index] = Math.min(COMPONENT_MAX, Math.max(COMPONENT_MIN, sum));
+    vector[index] = saturated((reference[index] as number) + (residual[index] as number));
   }
   return vector;
+}
+
+function saturated(component: number): number {
+  return Math.min(COMPONENT_MAX, Math.max(COMPONENT_MIN, component));
 }
 
 /**

@@ -117,8 +117,9 @@ export function queued(key: DeviceKey, frame: Uint8Array, receivedAtMs = NOW_MS)
 }
 
 export function foldable(entry: QueueEntry, isFinal = false): FoldEntry {
-  const context = { models: MODELS, sender: deviceName(entry.key) };
-  return { ...entry, read: readFrame(entry.frame, zstd, context), final: isFinal };
+  const name = deviceName(entry.key);
+  const read = readFrame(entry.frame, zstd, { models: MODELS, sender: name });
+  return { ...entry, name, read, final: isFinal };
 }
 
 /** A shard without a store: folds batches and keeps what they say. */
@@ -138,7 +139,10 @@ export class FoldBench {
     }
     const folded = fold({ sums: this.sums, devices: this.devices }, entries, this.#policy, nowMs);
     applyChanges(this.sums, folded.changes.sums);
-    for (const [name, device] of folded.changes.devices) this.devices.set(name, device);
+    for (const [name, { cursor, registers }] of folded.changes.devices) {
+      const known = this.devices.get(name)?.registers ?? [];
+      this.devices.set(name, { cursor, registers: new Map([...known, ...registers]), whole: true });
+    }
     return folded;
   }
 

@@ -9,6 +9,7 @@ import {
   decodeSums,
   emptySums,
   encodeSums,
+  exchange,
   isEmptySums,
 } from "../../src/aggregate/sums.ts";
 import { limits } from "../../src/core/index.ts";
@@ -73,16 +74,16 @@ describe("register", () => {
   });
 });
 
-describe("sums", () => {
-  /** A seed's space depends on the seed, so that any few of them mix spaces. */
-  const part = (seed: number, weight = 3) => ({
-    weight,
-    successPermille: 700,
-    samples: 50,
-    space: [0, 7, 0xffff][seed % 3] ?? 0,
-    vector: vectorOf(seed),
-  });
+/** A seed's space depends on the seed, so that any few of them mix spaces. */
+const part = (seed: number, weight = 3) => ({
+  weight,
+  successPermille: 700,
+  samples: 50,
+  space: [0, 7, 0xffff][seed % 3] ?? 0,
+  vector: vectorOf(seed),
+});
 
+describe("sums", () => {
   it("P4: what is added in any order and taken back leaves no trace", () => {
     const seeds = fc.uniqueArray(fc.integer({ min: 1, max: 500 }), { minLength: 1, maxLength: 20 });
     fc.assert(
@@ -140,6 +141,24 @@ describe("sums", () => {
     expect(isEmptySums(sums)).toBe(true);
   });
 
+  it("P4: an exchange is what taking back and adding is, in one space or two", () => {
+    const seeds = fc.integer({ min: 1, max: 500 });
+    const weights = fc.integer({ min: 1, max: limits.WEIGHT_MAX });
+    fc.assert(
+      fc.property(seeds, seeds, seeds, weights, weights, (first, taken, given, one, two) => {
+        const [exchanged, stepped] = [emptySums(8), emptySums(8)];
+        for (const sums of [exchanged, stepped]) {
+          contribute(sums, part(first), 1);
+          contribute(sums, part(taken, one), 1);
+        }
+        exchange(exchanged, part(taken, one), part(given, two));
+        contribute(stepped, part(taken, one), -1);
+        contribute(stepped, part(given, two), 1);
+        expect(encodeSums(exchanged)).toEqual(encodeSums(stepped));
+      }),
+    );
+  });
+
   it("assert when more is taken back than was added", () => {
     expect(() => contribute(emptySums(8), part(1), -1)).toThrow(/assertion failed/);
   });
@@ -147,6 +166,9 @@ describe("sums", () => {
   it("refuse bytes they would not write", () => {
     const sums = emptySums(8);
     for (const seed of [1, 3]) contribute(sums, part(seed), 1);
+    // One component that takes eight bytes makes all of them take eight.
+    const wide = sums.parts.get(0)?.vector;
+    if (wide !== undefined) wide[7] = 2 ** 31;
     const bytes = encodeSums(sums);
     const broken = (change: (copy: Uint8Array) => Uint8Array) => () =>
       decodeSums(change(bytes.slice()));
@@ -160,6 +182,8 @@ describe("sums", () => {
       ["no parts", (copy) => copy.subarray(0, 40)],
       ["not even a head", (copy) => copy.subarray(0, 3)],
       ["the format without spaces", (copy) => copy.fill(1, 0, 1)],
+      ["components of another width", (copy) => copy.fill(4, 1, 2)],
+      ["wider components than it needs", withFloat(40 + 16 + 8 * 7, 1)],
       ["padding", (copy) => copy.fill(1, 3, 4)],
       ["another dimension", (copy) => copy.fill(9, 4, 5)],
       ["no dimension", (copy) => copy.fill(0, 4, 6)],
@@ -176,6 +200,38 @@ describe("sums", () => {
     for (const [name, change] of cases) {
       expect(broken(change), name).toThrow(expect.objectContaining({ reason: "record.sums" }));
     }
+  });
+});
+
+describe("stored sums", () => {
+  const rowOf = (component: number) => {
+    const sums = emptySums(8);
+    contribute(sums, part(3), 1);
+    const vector = sums.parts.get(0)?.vector;
+    if (vector !== undefined) vector[0] = component;
+    return sums;
+  };
+
+  it("take four bytes a component where all fit, else eight, and come back alike", () => {
+    for (const [component, bytes] of [
+      [2 ** 31 - 1, 4],
+      [-(2 ** 31), 4],
+      [2 ** 31, 8],
+      [-(2 ** 52), 8],
+    ] as const) {
+      const encoded = encodeSums(rowOf(component));
+      expect(encoded.length).toBe(40 + 16 + 8 * bytes);
+      expect(decodeSums(encoded)).toEqual(rowOf(component));
+    }
+  });
+
+  it("of format 2 are read: eight bytes a component, however small", () => {
+    const sums = rowOf(5);
+    const old = new Uint8Array(40 + 16 + 8 * 8);
+    old.set(encodeSums(sums).subarray(0, 56));
+    old.set([2, 0]);
+    old.set(new Uint8Array(Float64Array.from(sums.parts.get(0)?.vector ?? []).buffer), 56);
+    expect(decodeSums(old)).toEqual(sums);
   });
 });
 

@@ -423,7 +423,7 @@ describe("shard writer", () => {
     const { clock, store } = setUp();
     const writer = await openWriter(store, clock, {
       policy: { deviceTombstonesMax: 2 },
-      settings: { cachedRegistersMax: 0 },
+      cachedBytesMax: 0,
     });
     for (let seq = 1; seq <= 5; seq += 1) {
       const job = writer.handle([delta(TV, { seq, removals: [`p${seq}`] })]);

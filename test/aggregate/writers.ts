@@ -1,5 +1,6 @@
 /** Shard writers on a store and a clock, as the tests of the shell need them. */
 import { writerMetrics } from "../../src/aggregate/aggregate-metrics.ts";
+import { DeviceCache } from "../../src/aggregate/device-cache.ts";
 import type { FoldPolicy } from "../../src/aggregate/fold-policy.ts";
 import { ModelShelf } from "../../src/aggregate/model-shelf.ts";
 import { ShardWriter } from "../../src/aggregate/shard-writer.ts";
@@ -19,6 +20,7 @@ export interface WriterWishes {
   readonly policy?: Partial<FoldPolicy>;
   readonly settings?: Partial<WriterSettings>;
   readonly metrics?: Metrics;
+  readonly cachedBytesMax?: number;
   readonly beforeCommit?: (shard: number, commit: Commit) => Promise<void>;
 }
 
@@ -32,6 +34,7 @@ export function writerContext(
   return {
     store,
     zstd,
+    devices: new DeviceCache(wishes.cachedBytesMax ?? 1024 * 1024),
     models: new ModelShelf({ store, clock, log: silentLogger }),
     policy: { ...POLICY, ...policy },
     settings: {

@@ -26,13 +26,12 @@ import {
   SHIFT_UNIT,
   SYMBOLS,
 } from "./entropy.ts";
-import { decodeIndices } from "./indices.ts";
 import { Block, type BlockPlan, type VectorKind } from "./plan.ts";
 import { STEPS_PER_OCTAVE, stepOf } from "./step.ts";
 import { levelOf, type StateCount } from "./trellis.ts";
 import { TrellisSearch } from "./viterbi.ts";
 
-export { BLOCK_COEFFICIENTS_MAX, decodeIndices, encodeIndices } from "./indices.ts";
+export { BLOCK_COEFFICIENTS_MAX, decodeBlock, decodeIndices, encodeIndices } from "./indices.ts";
 export type { BlockPlan, VectorKind } from "./plan.ts";
 
 /** What a search found: the bits of its indices, and the distortion in squared grid steps. */
@@ -137,21 +136,10 @@ function bitsOf(indices: Int16Array, block: Block, kind: VectorKind, gain: boole
   return bits;
 }
 
-/** Undoes what {@link encodeIndices} made of a block: bytes to coefficients. Throws as `decodeIndices`. */
-export function decodeBlock(bytes: Uint8Array, plan: BlockPlan): Float64Array {
-  const { indices, contexts } = decodeIndices(bytes, plan);
-  return dequantise(indices, plan, contexts);
-}
-
 /**
- * The coefficients that a block's indices stand for, in grid steps: exact. `known`: the contexts of
- * each vector, where they are at hand.
+ * The coefficients that a block's indices stand for, in grid steps: exact.
  */
-export function dequantise(
-  indices: Int16Array,
-  plan: BlockPlan,
-  known: readonly Contexts[] = [],
-): Float64Array {
+export function dequantise(indices: Int16Array, plan: BlockPlan): Float64Array {
   const { dim, kinds } = plan;
   const coefficients = new Float64Array(indices.length);
   const unit = stepOf(plan.step) / SHIFT_UNIT;
@@ -159,8 +147,7 @@ export function dequantise(
   const { next } = block.trellis;
   const { shifts } = block.model;
   for (const [index, kind] of kinds.entries()) {
-    const contexts =
-      known[index] ?? block.of(kind, indices.subarray(index * dim, (index + 1) * dim));
+    const contexts = block.of(kind, indices.subarray(index * dim, (index + 1) * dim));
     let state = 0;
     let mean = MEAN_FIRST;
     for (let at = 0; at < dim; at += 1) {

@@ -245,6 +245,7 @@ function residualsOf(
   { domain, model, plan, seeds }: Frame,
   dim: number,
 ): Int32Array[] {
+  const residuals = new Int32Array(plan.kinds.length * dim);
   return plan.kinds.map((kind, index) => {
     const from = index * domain.length;
     if (scales.length > 0) {
@@ -254,13 +255,22 @@ function residualsOf(
       }
     }
     outOfDomain(domain, decoded, from, seeds[index] as number);
-    const mean = kind === "absolute" ? model?.mean : undefined;
-    const residual = new Int32Array(dim);
-    for (let at = 0; at < dim; at += 1) {
-      const rounded = Math.round(decoded[from + at] as number);
-      const bounded = Math.min(RESIDUAL_MAX, Math.max(-RESIDUAL_MAX, rounded));
-      residual[at] = bounded + (mean === undefined ? 0 : (mean[at] as number));
-    }
+    const residual = residuals.subarray(index * dim, (index + 1) * dim);
+    roundTo(residual, decoded, from);
+    if (model !== null && kind === "absolute") addTo(residual, model.mean);
     return residual;
   });
+}
+
+function roundTo(residual: Int32Array, decoded: Float64Array, from: number): void {
+  for (let at = 0; at < residual.length; at += 1) {
+    const rounded = Math.round(decoded[from + at] as number);
+    residual[at] = Math.min(RESIDUAL_MAX, Math.max(-RESIDUAL_MAX, rounded));
+  }
+}
+
+function addTo(residual: Int32Array, mean: GridVector): void {
+  for (let at = 0; at < residual.length; at += 1) {
+    residual[at] = (residual[at] as number) + (mean[at] as number);
+  }
 }

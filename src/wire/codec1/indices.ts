@@ -10,18 +10,20 @@
  * @module
  */
 import { assert, ProtocolError } from "../../core/index.ts";
+import { MEAN_FIRST, meanAfter, rowAt } from "./contexts.ts";
 import {
-  type Contexts,
-  countedLevel,
-  MEAN_FIRST,
-  meanAfter,
-  rowAt,
-  rowOfLevels,
-} from "./contexts.ts";
-import { digitsOf, ESCAPE, ESCAPE_LENGTH_BITS, MAGNITUDE_MAX, ROW_STARTS } from "./entropy.ts";
+  digitsOf,
+  ESCAPE,
+  ESCAPE_LENGTH_BITS,
+  MAGNITUDE_MAX,
+  ROW_STARTS,
+  SHIFT_UNIT,
+} from "./entropy.ts";
 import { Block, type BlockPlan, type VectorKind } from "./plan.ts";
 import { RansDecoder, RansEncoder } from "./rans.ts";
+import { stepOf } from "./step.ts";
 import { levelOf } from "./trellis.ts";
+import { readVector, type VectorSink } from "./vector-reader.ts";
 
 /** Coefficients in one block, so that a decoder never allocates a megabyte at once, whoever asks. */
 export const BLOCK_COEFFICIENTS_MAX = 120_000;
@@ -74,49 +76,51 @@ function putIndex(encoder: RansEncoder, starts: Uint16Array, base: number, index
   encoder.putBits(excess - (1 << (digits - 1)), digits - 1);
 }
 
-export interface DecodedIndices {
-  readonly indices: Int16Array;
-  /** One per vector. */
-  readonly contexts: readonly Contexts[];
+/** Undoes {@link encodeIndices}. Throws `ProtocolError("codec.…")` unless all bytes are just that. */
+export function decodeIndices(bytes: Uint8Array, plan: BlockPlan): Int16Array {
+  const indices = new Int16Array(coefficientCount(plan));
+  readBlock(bytes, plan, { at: 0, indices, coefficients: null, unit: 0 });
+  return indices;
 }
 
-/** Undoes {@link encodeIndices}. Throws `ProtocolError("codec.…")` unless all bytes are just that. */
-export function decodeIndices(bytes: Uint8Array, plan: BlockPlan): DecodedIndices {
-  const { dim, kinds } = plan;
-  const count = dim * kinds.length;
-  if (count > BLOCK_COEFFICIENTS_MAX) {
-    const what = `a block has at most ${BLOCK_COEFFICIENTS_MAX} coefficients: got ${count}`;
-    throw new ProtocolError("codec.count", what, { detail: { count } });
+/** One frame after the other is decoded into these: nothing here outlives a call of {@link decodeBlock}. */
+const scratch = { indices: new Int16Array(0), coefficients: new Float64Array(0) };
+
+/**
+ * What the indices in `bytes` stand for, in grid steps: as `dequantise` has it. The array is good
+ * until the next call. Throws as {@link decodeIndices}.
+ */
+export function decodeBlock(bytes: Uint8Array, plan: BlockPlan): Float64Array {
+  const count = coefficientCount(plan);
+  if (scratch.indices.length < count) {
+    scratch.indices = new Int16Array(count);
+    scratch.coefficients = new Float64Array(count);
   }
+  const coefficients = scratch.coefficients.subarray(0, count);
+  const unit = stepOf(plan.step) / SHIFT_UNIT;
+  readBlock(bytes, plan, { at: 0, indices: scratch.indices, coefficients, unit });
+  return coefficients;
+}
+
+function coefficientCount({ dim, kinds }: BlockPlan): number {
+  const count = dim * kinds.length;
+  if (count <= BLOCK_COEFFICIENTS_MAX) return count;
+  const what = `a block has at most ${BLOCK_COEFFICIENTS_MAX} coefficients: got ${count}`;
+  throw new ProtocolError("codec.count", what, { detail: { count } });
+}
+
+function readBlock(bytes: Uint8Array, plan: BlockPlan, sink: VectorSink): void {
+  const { dim, kinds, gain } = plan;
   const block = new Block(plan);
-  const { next } = block.trellis;
-  const { starts } = block.model;
   const decoder = new RansDecoder(bytes);
-  const indices = new Int16Array(count);
-  const contextsOf: Contexts[] = [];
   for (const [index, kind] of kinds.entries()) {
-    const contexts = plan.gain ? block.ofRow(takeClass(decoder, block, kind)) : block.ofKind(kind);
-    contextsOf.push(contexts);
-    const offset = index * dim;
-    let state = 0;
-    let mean = MEAN_FIRST;
-    let levels = 0;
-    for (let at = 0; at < dim; at += 1) {
-      const q = state & 1;
-      let signed = decoder.symbol(starts, (rowAt(contexts, at, mean) + q) * ROW_STARTS);
-      if (signed === ESCAPE || signed === -ESCAPE) signed = takeEscape(decoder, signed);
-      indices[offset + at] = signed;
-      const level = levelOf(q, Math.abs(signed));
-      levels += countedLevel(level);
-      mean = meanAfter(contexts, at, mean, level);
-      state = next[2 * state + (signed & 1)] as number;
-    }
-    if (plan.gain && contexts !== block.ofRow(rowOfLevels(levels, dim, block.model))) {
+    const contexts = gain ? block.ofRow(takeClass(decoder, block, kind)) : block.ofKind(kind);
+    readVector(decoder, block, contexts, sink);
+    if (gain && contexts !== block.of(kind, sink.indices.subarray(sink.at - dim, sink.at))) {
       throw new ProtocolError("codec.class", `vector ${index} is not of the class that it names`);
     }
   }
   decoder.end();
-  return { indices, contexts: contextsOf };
 }
 
 function takeClass(decoder: RansDecoder, block: Block, kind: VectorKind): number {
@@ -129,14 +133,4 @@ function takeClass(decoder: RansDecoder, block: Block, kind: VectorKind): number
   const row = change === 0 ? -1 : block.rowAfter(kind, change);
   if (row >= 0) return row;
   throw new ProtocolError("codec.class", "a vector names a class that does not exist");
-}
-
-function takeEscape(decoder: RansDecoder, symbol: number): number {
-  const digits = decoder.bits(ESCAPE_LENGTH_BITS);
-  if (digits === 0) throw new ProtocolError("codec.escape", "an escape without digits");
-  const magnitude = ESCAPE - 1 + (1 << (digits - 1)) + decoder.bits(digits - 1);
-  if (magnitude > MAGNITUDE_MAX) {
-    throw new ProtocolError("codec.escape", `an index is at most 32767: got ${magnitude}`);
-  }
-  return symbol < 0 ? -magnitude : magnitude;
 }

@@ -20,7 +20,7 @@ import { assert, ProtocolError } from "../../core/index.ts";
 export const SHARE_BITS = 15;
 /** All shares of one row add up to this. */
 export const SHARES = 1 << SHARE_BITS;
-const STATE_MIN = 1 << 23;
+export const STATE_MIN = 1 << 23;
 const STATE_END = 2 ** 31;
 /** The stream of no symbols at all; every other one adds its bits, and rounds up. */
 export const STATE_BYTES = 4;
@@ -78,48 +78,30 @@ export class RansEncoder {
   }
 }
 
-/** Reads what {@link RansEncoder} wrote; throws `ProtocolError("codec.…")` on anything else. */
+/**
+ * Reads what {@link RansEncoder} wrote; throws `ProtocolError("codec.…")` on anything else. Its state
+ * is open to `vector-reader.ts`, which takes thousands of symbols at a time.
+ */
 export class RansDecoder {
-  readonly #bytes: Uint8Array;
-  #at = STATE_BYTES;
-  #state: number;
+  readonly bytes: Uint8Array;
+  /** The byte that is needed next. */
+  at = STATE_BYTES;
+  state: number;
 
   constructor(bytes: Uint8Array) {
     if (bytes.length < STATE_BYTES) {
       throw new ProtocolError("codec.truncated", "the entropy-coded stream has no first state");
     }
-    this.#bytes = bytes;
-    this.#state = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-    if (this.#state < STATE_MIN || this.#state >= STATE_END) {
+    this.bytes = bytes;
+    this.state = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+    if (this.state < STATE_MIN || this.state >= STATE_END) {
       throw new ProtocolError("codec.state", "the entropy coder's first state is out of range");
     }
   }
 
-  /**
-   * The next symbol of the row whose starts, rising from 0 to 2^15, stand from `base` on. A symbol
-   * above 0 comes back negative when the slot is in the upper half of its share.
-   */
-  symbol(starts: Uint16Array, base: number): number {
-    const slot = this.#state & (SHARES - 1);
-    let at = base + 1;
-    while (slot >= (starts[at] as number)) at += 1;
-    let start = starts[at - 1] as number;
-    let share = (starts[at] as number) - start;
-    let symbol = at - 1 - base;
-    if (symbol > 0) {
-      share >>= 1;
-      if (slot >= start + share) {
-        start += share;
-        symbol = -symbol;
-      }
-    }
-    this.#advance(slot - start, share);
-    return symbol;
-  }
-
   /** A number of `count` bits, 0–15. */
   bits(count: number): number {
-    const slot = this.#state & (SHARES - 1);
+    const slot = this.state & (SHARES - 1);
     const shift = SHARE_BITS - count;
     const value = slot >> shift;
     this.#advance(slot - (value << shift), 1 << shift);
@@ -127,26 +109,26 @@ export class RansDecoder {
   }
 
   #advance(offset: number, share: number): void {
-    let state = Math.imul(share, this.#state >> SHARE_BITS) + offset;
-    while (state < STATE_MIN) state = (state << 8) | this.#next();
-    this.#state = state;
-  }
-
-  #next(): number {
-    if (this.#at === this.#bytes.length) {
-      throw new ProtocolError("codec.truncated", "the entropy-coded stream ends too early");
+    let state = Math.imul(share, this.state >> SHARE_BITS) + offset;
+    while (state < STATE_MIN) {
+      if (this.at === this.bytes.length) throw endsEarly();
+      state = (state << 8) | (this.bytes[this.at] as number);
+      this.at += 1;
     }
-    const byte = this.#bytes[this.#at] as number;
-    this.#at += 1;
-    return byte;
+    this.state = state;
   }
 
   /** Throws unless every byte was used and the state is the one that every encoder starts from. */
   end(): void {
-    if (this.#at === this.#bytes.length && this.#state === STATE_MIN) return;
+    if (this.at === this.bytes.length && this.state === STATE_MIN) return;
     throw new ProtocolError(
       "codec.trailing",
       "the entropy-coded stream does not end where it should",
     );
   }
+}
+
+/** What is thrown where a byte is missing. */
+export function endsEarly(): ProtocolError {
+  return new ProtocolError("codec.truncated", "the entropy-coded stream ends too early");
 }

@@ -167,7 +167,7 @@ export class ReleaseDraft {
   #rows(bytes: Uint8Array, layer: Layer, count: number): Int16Array[] {
     assert(this.#frame !== null, "rows come with a part");
     const { space, steps } = this.#frame;
-    const { indices } = decodeIndices(bytes, layerPlan(space, steps, layer, count));
+    const indices = decodeIndices(bytes, layerPlan(space, steps, layer, count));
     return Array.from({ length: count }, (_, index) =>
       indices.slice(index * space.width, (index + 1) * space.width),
     );

@@ -30,7 +30,7 @@ describe("codec 1: rate control", () => {
           return;
         }
         expect(fitted.bytes.length).toBeLessThanOrEqual(bytesMax);
-        expect(decodeIndices(fitted.bytes, fitted.plan).indices).toEqual(fitted.indices);
+        expect(decodeIndices(fitted.bytes, fitted.plan)).toEqual(fitted.indices);
       }),
       { numRuns: 200 },
     );
