@@ -94,7 +94,7 @@ export class Door {
 
   /** Puts a fresh TCP socket, paused, into the line, or destroys it. */
   enter(socket: Socket, visit: Visit): void {
-    const { limits, clock } = this.#options;
+    const { clock } = this.#options;
     const reason = this.#refusal(socket);
     if (reason !== null) {
       this.#turnedAway.add(1, { reason });

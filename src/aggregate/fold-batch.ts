@@ -113,7 +113,7 @@ export class Batch {
       return { kind: "dead-lettered", reason: fault.reason };
     }
     draft.forgive(read.position);
-    this.#apply(draft, read, judgement.writes, draft.cursor.epochs);
+    this.#apply(draft, read, judgement, draft.cursor.epochs);
     return { kind: "retried" };
   }
 
