@@ -6,12 +6,12 @@
  *                 └─ loginWaitMs passed: busy        └─ connectDeadlineMs passed: put out
  *
  * A socket in line has cost an accept and some kilobytes: no byte of it is
- * read, no TLS hello answered. So a storm waits here, oldest first, for what the
- * token bucket gives, instead of being refused and coming back later and later.
- * The wait ends before a device's own patience does, and the earlier the longer
- * logins take, so that none is let in who will be gone before the answer. Few
- * are let in per turn of the event loop, so that those who are connected do not
- * wait for those who arrive.
+ * read, no TLS hello answered. So a storm waits here for what the token bucket
+ * gives, instead of being refused and coming back later and later. The newest is
+ * let in first: when more come than can be served, the oldest are those about to
+ * give up, and a gateway that serves them answers nobody in time. A wait ends
+ * before a device's own patience does. Few are let in per turn of the event loop,
+ * so that those who are connected do not wait for those who arrive.
  *
  * One door for all listeners of a gateway, and at the level of TCP, so that
  * silence, half a TLS hello, an HTTP request that never becomes a WebSocket and
@@ -24,6 +24,7 @@ import type { Counter, Gauge, Metrics } from "../src/observe/index.ts";
 import type { Admission } from "./admission.ts";
 import { Buckets } from "./buckets.ts";
 import type { GatewayLimits } from "./limits.ts";
+import { Turns } from "./turns.ts";
 
 /** One socket's stay between the line and CONNACK 0. */
 export interface Entrance {
@@ -57,10 +58,10 @@ interface Waiting {
   readonly sinceMs: number;
 }
 
-/** Sockets let in or turned away per turn of the event loop: a few milliseconds of work. */
+/** Sockets let in per turn of the event loop: a few milliseconds of work. */
 const PER_TURN_MAX = 8;
-/** How much of the longest login of late the next one forgets. */
-const LOGIN_DECAY = 0.99;
+/** Sockets told "busy" per turn. */
+const TURNED_AWAY_PER_TURN_MAX = 32;
 /** How often the line asks for tokens while there are none. */
 const LOOK_AGAIN_MS = 10;
 
@@ -69,10 +70,11 @@ export class Door {
   readonly #turnedAway: Counter;
   readonly #waitingCount: Gauge;
   readonly #perAddress: Buckets | null;
-  readonly #line = new Set<Waiting>();
+  /** Oldest first; what is in front of `#head` has left. */
+  #line: Waiting[] = [];
+  #head = 0;
+  readonly #away = new Turns(TURNED_AWAY_PER_TURN_MAX);
   #inLogin = 0;
-  /** From the line to CONNACK 0: the longest of late. */
-  #loginMs = 0;
   #doneThisTurn = 0;
   #lookAgain: Timer | null = null;
 
@@ -102,7 +104,7 @@ export class Door {
       socket.destroy();
       return;
     }
-    this.#line.add({ socket, visit, sinceMs: clock.monotonicMs() });
+    this.#line.push({ socket, visit, sinceMs: clock.monotonicMs() });
     this.#tell();
     if (this.#lookAgain === null) this.#advance();
   }
@@ -111,35 +113,56 @@ export class Door {
   stop(): void {
     this.#lookAgain?.cancel();
     this.#lookAgain = null;
-    for (const { socket } of this.#line) socket.destroy();
-    this.#line.clear();
+    for (const { socket } of this.#line.slice(this.#head)) socket.destroy();
+    this.#line = [];
+    this.#head = 0;
     this.#tell();
   }
 
+  get #inLine(): number {
+    return this.#line.length - this.#head;
+  }
+
   #advance(): void {
-    const { admission, clock } = this.#options;
-    const nowMs = clock.monotonicMs();
-    const waitMsMax = this.#waitMsMax();
-    for (const waiting of this.#line) {
-      if (this.#doneThisTurn >= PER_TURN_MAX) return;
-      const isLate = nowMs - waiting.sinceMs >= waitMsMax;
-      const turn = isLate ? "late" : admission.turn(() => waiting.socket.remoteAddress ?? "");
+    this.#dismissLate();
+    for (;;) {
+      const newest = this.#inLine === 0 ? undefined : this.#line.at(-1);
+      if (newest === undefined || this.#doneThisTurn >= PER_TURN_MAX) return;
+      const turn = this.#options.admission.turn(() => newest.socket.remoteAddress ?? "");
       if (turn === "wait") {
-        this.#lookAgain ??= clock.after(LOOK_AGAIN_MS, () => this.#looked(), { background: true });
+        this.#lookLater();
         return;
       }
+      this.#line.pop();
       this.#count();
-      this.#line.delete(waiting);
-      if (turn === "late") this.#late(waiting);
-      else this.#letIn(waiting, turn === "due");
+      this.#letIn(newest, turn === "due");
     }
   }
 
-  /** The line is never shorter than half of what it may be: slow logins must not close it. */
-  #waitMsMax(): number {
-    const { loginWaitMs, connectDeadlineMs } = this.#options.limits;
-    const mostMs = Math.min(loginWaitMs, connectDeadlineMs);
-    return Math.max(mostMs / 2, mostMs - this.#loginMs);
+  /** Whoever has waited too long leaves the line at once, and is told so when there is time. */
+  #dismissLate(): void {
+    const { limits, clock } = this.#options;
+    const { loginWaitMs, connectDeadlineMs } = limits;
+    const sinceMsMin = clock.monotonicMs() - Math.min(loginWaitMs, connectDeadlineMs);
+    for (;;) {
+      const oldest = this.#line[this.#head];
+      if (oldest === undefined || oldest.sinceMs > sinceMsMin) break;
+      this.#head += 1;
+      this.#turnedAway.add(1, { reason: "busy" });
+      this.#away.add(() => oldest.visit.turnAway());
+    }
+    if (this.#head === 0) return;
+    // Copied once for as many as have left, so that leaving costs the same however long the line is.
+    if (this.#head * 2 >= this.#line.length) {
+      this.#line = this.#line.slice(this.#head);
+      this.#head = 0;
+    }
+    this.#tell();
+  }
+
+  #lookLater(): void {
+    const { clock } = this.#options;
+    this.#lookAgain ??= clock.after(LOOK_AGAIN_MS, () => this.#looked(), { background: true });
   }
 
   #looked(): void {
@@ -157,12 +180,6 @@ export class Door {
     });
   }
 
-  #late({ visit }: Waiting): void {
-    this.#turnedAway.add(1, { reason: "busy" });
-    this.#tell();
-    visit.turnAway();
-  }
-
   #letIn({ socket, visit, sinceMs }: Waiting, due: boolean): void {
     const { limits, clock } = this.#options;
     this.#inLogin += 1;
@@ -174,9 +191,9 @@ export class Door {
       this.#inLogin -= 1;
       this.#tell();
     };
-    const admittedMs = clock.monotonicMs();
+    const waitedMs = clock.monotonicMs() - sinceMs;
     const deadline = clock.after(
-      Math.max(0, limits.connectDeadlineMs - (admittedMs - sinceMs)),
+      Math.max(0, limits.connectDeadlineMs - waitedMs),
       () => {
         this.#turnedAway.add(1, { reason: "deadline" });
         socket.destroy();
@@ -184,21 +201,16 @@ export class Door {
       { background: true },
     );
     socket.once("close", leave);
-    const accepted = () => {
-      const tookMs = clock.monotonicMs() - admittedMs;
-      this.#loginMs = Math.max(tookMs, this.#loginMs * LOGIN_DECAY);
-      leave();
-    };
-    visit.admit({ due, accepted });
+    visit.admit({ due, accepted: leave });
   }
 
   #refusal({ remoteAddress = "" }: Socket): string | null {
     if (this.#perAddress?.take(remoteAddress) === false) return "address";
-    const inside = this.#line.size + this.#inLogin;
+    const inside = this.#inLine + this.#inLogin;
     return inside >= this.#options.limits.unauthenticatedMax ? "crowded" : null;
   }
 
   #tell(): void {
-    this.#waitingCount.set(this.#line.size + this.#inLogin);
+    this.#waitingCount.set(this.#inLine + this.#inLogin);
   }
 }

@@ -31,7 +31,7 @@ export interface GatewayLimits {
   /** From accept to CONNACK 0, TLS handshake included (THREATS 13). */
   readonly connectDeadlineMs: number;
   /**
-   * How long a socket may stand in line and log in; the line's answer is then 3, "server unavailable".
+   * How long a socket may stand in line for its login; then the answer is 3, "server unavailable".
    * Shorter than the time that devices wait for a CONNACK (the SDK's is 4 s); beyond
    * `connectDeadlineMs` it means nothing.
    */

@@ -267,22 +267,15 @@ describe("the door", () => {
     }
   });
 
-  test("CONNECTs beyond the bucket wait in line and are let in, oldest first", async () => {
+  test("CONNECTs beyond the bucket wait in line and are all let in", async () => {
     const { port } = await startGateway({ limits: { connects: { burst: 1, ratePerS: 20 } } });
-    const order: string[] = [];
     const clients: RawClient[] = [];
     for (const clientId of ["a", "b", "c", "d"]) {
       const client = await openRaw(port);
       client.send(connectBytes({ clientId }));
       clients.push(client);
     }
-    await Promise.all(
-      clients.map(async (client, index) => {
-        expect(await client.connack()).toBe(0);
-        order.push("abcd".charAt(index));
-      }),
-    );
-    expect(order.join("")).toBe("abcd");
+    expect(await Promise.all(clients.map((client) => client.connack()))).toEqual([0, 0, 0, 0]);
   });
 
   test("what is no CONNECT is not told that the gateway is busy", async () => {
