@@ -14,7 +14,7 @@
  * any more (its dirty pages may be gone) and only a rewrite helps.
  * @module
  */
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, sameBytes, TransportError } from "../src/core/index.ts";
 import { lockDirectory } from "./directory-lock.ts";
@@ -25,14 +25,44 @@ const LOG_FILE = "outbox.log";
 const RELEASE_FILE = "release.bin";
 const MODEL_FILE = /^model-([1-9][0-9]{0,4})\.bin$/;
 
-/** The file operations in use; a test passes ones that fail on cue. */
-export interface FileOperations {
-  open(path: string, flags: string): Promise<FileHandle>;
-  readFile(path: string): Promise<Uint8Array>;
-  rename(from: string, to: string): Promise<void>;
+/** An open file or directory, as in `node:fs/promises`. */
+export interface OpenFile {
+  write(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ readonly bytesWritten: number }>;
+  truncate(length: number): Promise<void>;
+  datasync(): Promise<void>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
 }
 
-const realFiles: FileOperations = { open, readFile, rename };
+/**
+ * The file operations in use, as in `node:fs/promises`; a test passes ones that fail on cue, the
+ * simulator a disk of its own. `lock` takes a directory for this process and returns what gives it back.
+ */
+export interface FileOperations {
+  open(path: string, flags: string): Promise<OpenFile>;
+  readFile(path: string): Promise<Uint8Array>;
+  rename(from: string, to: string): Promise<void>;
+  mkdir(path: string): Promise<void>;
+  readdir(path: string): Promise<string[]>;
+  /** A file that is not there is no fault. */
+  rm(path: string): Promise<void>;
+  lock(directory: string): Promise<() => Promise<void>>;
+}
+
+export const REAL_FILES: FileOperations = {
+  open,
+  readFile,
+  rename,
+  mkdir: async (path) => void (await mkdir(path, { recursive: true })),
+  readdir,
+  rm: (path) => rm(path, { force: true }),
+  lock: lockDirectory,
+};
 
 interface Waiting {
   readonly bytes: Uint8Array;
@@ -47,7 +77,7 @@ export class FileStorage implements OutboxStorage {
   readonly #directory: string;
   readonly #files: FileOperations;
   #unlock: (() => Promise<void>) | null = null;
-  #log: FileHandle | null = null;
+  #log: OpenFile | null = null;
   #bytes = 0;
   /** The log on disk may end in garbage or lie about what is durable. */
   #untrusted = false;
@@ -55,14 +85,14 @@ export class FileStorage implements OutboxStorage {
   #writing: Promise<void> | null = null;
 
   /** `directory` is created when missing and used by this process alone. */
-  constructor(directory: string, files: FileOperations = realFiles) {
+  constructor(directory: string, files: FileOperations = REAL_FILES) {
     this.#directory = directory;
     this.#files = files;
   }
 
   async open(): Promise<StoredLog> {
-    await mkdir(this.#directory, { recursive: true });
-    this.#unlock = await lockDirectory(this.#directory);
+    await this.#files.mkdir(this.#directory);
+    this.#unlock = await this.#files.lock(this.#directory);
     try {
       return await this.#openLog();
     } catch (error) {
@@ -73,7 +103,7 @@ export class FileStorage implements OutboxStorage {
 
   async #openLog(): Promise<StoredLog> {
     const path = this.#path(LOG_FILE);
-    await rm(`${path}.new`, { force: true });
+    await this.#files.rm(`${path}.new`);
     const created = await this.#files.open(path, "a");
     await created.close();
     // Not "a": appending mode would ignore the positions that a cut-back tail needs.
@@ -200,12 +230,12 @@ export class FileStorage implements OutboxStorage {
       // A damaged file was fetched again: it must not stay for its name's sake.
       if (kept === null || !sameBytes(kept, frame)) await this.#replace(file, frame);
     }
-    for (const file of files.values()) await rm(this.#path(file), { force: true });
+    for (const file of files.values()) await this.#files.rm(this.#path(file));
   }
 
   /** By version. */
   async #modelFiles(): Promise<Map<number, string>> {
-    const names = await readdir(this.#directory).catch(() => []);
+    const names = await this.#files.readdir(this.#directory).catch(() => []);
     return new Map(
       names.flatMap((name) => {
         const version = MODEL_FILE.exec(name)?.[1];
@@ -237,8 +267,8 @@ export class FileStorage implements OutboxStorage {
   }
 
   /** The parts, durable in `path`.new; the handle stays open. */
-  async #writeBeside(path: string, parts: readonly Uint8Array[]): Promise<FileHandle> {
-    let handle: FileHandle | null = null;
+  async #writeBeside(path: string, parts: readonly Uint8Array[]): Promise<OpenFile> {
+    let handle: OpenFile | null = null;
     try {
       handle = await this.#files.open(`${path}.new`, "w");
       let at = 0;
@@ -268,7 +298,7 @@ export class FileStorage implements OutboxStorage {
   }
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+async function writeAll(handle: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0;
   while (done < bytes.byteLength) {
     const { bytesWritten } = await handle.write(

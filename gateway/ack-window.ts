@@ -43,15 +43,18 @@ export class ByteBudget {
 
   /** Takes `bytes`, or remembers that `window` waits for them. Nobody overtakes those who wait. */
   take(bytes: number, window: AckWindow): boolean {
-    const first = this.#waiting.values().next().value;
-    const blocked = first !== undefined && first !== window;
-    if (blocked || this.#used + bytes > this.bytesMax) {
+    if (this.#othersWait(window) || this.#used + bytes > this.bytesMax) {
       this.#waiting.add(window);
       return false;
     }
-    this.#waiting.delete(window);
+    if (this.#waiting.size > 0) this.#waiting.delete(window);
     this.#used += bytes;
     return true;
+  }
+
+  #othersWait(window: AckWindow): boolean {
+    if (this.#waiting.size === 0) return false;
+    return this.#waiting.values().next().value !== window;
   }
 
   give(bytes: number): void {
@@ -62,11 +65,11 @@ export class ByteBudget {
 
   /** `window` waits no longer: it is gone. */
   forget(window: AckWindow): void {
-    if (this.#waiting.delete(window)) this.#wake();
+    if (this.#waiting.size > 0 && this.#waiting.delete(window)) this.#wake();
   }
 
   #wake(): void {
-    if (this.#waking) return; // Waking windows take and forget; a loop serves them, not a recursion.
+    if (this.#waking || this.#waiting.size === 0) return; // Waking windows take and forget; a loop serves them, not a recursion.
     this.#waking = true;
     for (const window of this.#waiting) {
       window.advance();
@@ -80,6 +83,8 @@ export interface AckWindowOptions {
   readonly inFlightCountMax: number;
   readonly waitingCountMax: number;
   readonly budget: ByteBudget;
+  /** Runs `flush` later in this turn, when all that a batch settles is settled. */
+  readonly later: (flush: () => void) => void;
   /** Writes PUBACK packets, several at once where several are due. */
   readonly send: (pubacks: Buffer) => void;
   /** The first delta has to wait: read no more of this client … */
@@ -101,6 +106,7 @@ export class AckWindow {
   readonly #inFlight: AckSlot[] = [];
   readonly #waiting: Waiting[] = [];
   readonly #idle: (() => void)[] = [];
+  readonly #flushLater = () => this.#flush();
   #paused = false;
   #flushing = false;
   #closed = false;
@@ -167,7 +173,7 @@ export class AckWindow {
     if (this.#closed || this.#inFlight[0] !== slot || this.#flushing) return;
     // One write for all that become durable in this turn, as a batch settles its deltas together.
     this.#flushing = true;
-    queueMicrotask(() => this.#flush());
+    this.#options.later(this.#flushLater);
   }
 
   /** The slot's delta is not stored, or nobody knows: no PUBACK will ever pass it. */
@@ -203,13 +209,14 @@ export class AckWindow {
   #flush(): void {
     this.#flushing = false;
     if (this.#closed) return;
-    const due = this.#inFlight.findIndex((slot) => slot.outcome !== "durable");
-    const acked = this.#inFlight.splice(0, due === -1 ? this.#inFlight.length : due);
-    const pubacks = Buffer.alloc(acked.length * PUBACK_BYTES);
-    for (const [index, slot] of acked.entries()) {
-      pubacks.writeUInt16BE((PUBACK_TYPE << 8) | 2, index * PUBACK_BYTES);
-      pubacks.writeUInt16BE(slot.packetId, index * PUBACK_BYTES + 2);
+    const pending = this.#inFlight.findIndex((slot) => slot.outcome !== "durable");
+    const due = pending === -1 ? this.#inFlight.length : pending;
+    const pubacks = Buffer.allocUnsafe(due * PUBACK_BYTES);
+    for (let index = 0; index < due; index += 1) {
+      const at = pubacks.writeUInt16BE((PUBACK_TYPE << 8) | 2, index * PUBACK_BYTES);
+      pubacks.writeUInt16BE(this.#inFlight[index]?.packetId ?? 0, at);
     }
+    this.#inFlight.splice(0, due);
     this.#options.send(pubacks);
     this.advance();
     if (this.#inFlight.length + this.#waiting.length === 0) {

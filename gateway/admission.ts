@@ -30,13 +30,35 @@ export class Admission {
     this.#connects = new TokenBucket(options.limits.connects, options.clock);
   }
 
-  /** Why a CONNECT from `address` is refused as busy, as a dotted reason; `null` when it may go on. */
-  refusal(address: string): string | null {
-    if (this.#closed) return "connect.draining";
-    if (this.#options.pressure() >= PRESSURE_REFUSES_FROM) return "connect.pressure";
+  /**
+   * Whether the next in line may log in: "due" spends a token on it, "wait" says that there is none
+   * yet, "refuse" that its CONNECT will be refused, so that it must neither wait nor cost a token.
+   */
+  turn(address: () => string): "due" | "wait" | "refuse" {
+    if (this.#refusesAll() !== null) return "refuse";
+    if (this.#failures.size > 0 && this.#failedTooOften(address())) return "refuse";
+    return this.#connects.take() ? "due" : "wait";
+  }
+
+  /**
+   * Why a CONNECT from `address` is refused as busy, as a dotted reason; `null` when it may go on.
+   * `due` when a token was spent on it.
+   */
+  refusal(address: string, due: boolean): string | null {
+    const reason = this.#refusesAll();
+    if (reason !== null) return reason;
+    if (this.#failedTooOften(address)) return "connect.failures";
+    return due || this.#connects.take() ? null : "connect.rate";
+  }
+
+  #failedTooOften(address: string): boolean {
     const failures = this.#failures.get(address);
-    if (failures !== undefined && failures.available() < 1) return "connect.failures";
-    return this.#connects.take() ? null : "connect.rate";
+    return failures !== undefined && failures.available() < 1;
+  }
+
+  #refusesAll(): string | null {
+    if (this.#closed) return "connect.draining";
+    return this.#options.pressure() >= PRESSURE_REFUSES_FROM ? "connect.pressure" : null;
   }
 
   /** A login from `address` was refused for its credentials. */

@@ -6,7 +6,10 @@
  *                                          ↘ failed, or nothing heard in time
  *
  * Packing is what makes the queue fast (64 deltas in one job: 98k/s against
- * 15k/s one by one). Adds of a shard overlap up to a bound and begin in order,
+ * 15k/s one by one). How long a batch stays open follows the load by itself: one
+ * that has lingered while another of its shard is still being added goes on
+ * filling until that is answered, because a queue that is busy gains nothing
+ * from smaller batches. Adds of a shard overlap up to a bound and begin in order,
  * which is the order the producer stores them in, so a device's deltas reach
  * the queue as it sent them. An add that fails or stays silent has an unknown
  * outcome (P1): its deltas are reported as failed, their clients are closed
@@ -38,11 +41,15 @@ interface Batch {
   bytes: number;
   /** Age timer while open, deadline timer once closed. */
   timer: Timer | null;
+  /** Old enough: it stays open only while another batch of the shard is being added. */
+  lingered: boolean;
   answered: boolean;
 }
 
 /** A failed add counts against readiness this long, unless one succeeds sooner. */
 const FAILING_MS = 5_000;
+/** Times `batchLingerMs` that a batch stays open behind an add that does not end. */
+const BUSY_LINGERS = 5;
 
 interface Lane {
   open: Batch | null;
@@ -106,8 +113,8 @@ export class Batcher {
     if (lane.open !== null && lane.open.bytes + bytes > limits.batchBytesMax) this.#close(shard);
     let batch = lane.open;
     if (batch === null) {
-      batch = { shard, items: [], bytes: 0, timer: null, answered: false };
-      batch.timer = clock.after(limits.batchLingerMs, () => this.#close(shard));
+      batch = { shard, items: [], bytes: 0, timer: null, lingered: false, answered: false };
+      batch.timer = clock.after(limits.batchLingerMs, () => this.#aged(shard));
       lane.open = batch;
     }
     batch.items.push(item);
@@ -143,6 +150,19 @@ export class Batcher {
     if (lane === undefined)
       throw new Error(`assertion failed: shard ${shard} of ${this.#lanes.length}`);
     return lane;
+  }
+
+  #aged(shard: number): void {
+    const { open, running } = this.#lane(shard);
+    if (open === null) return;
+    if (running.size === 0) {
+      this.#close(shard);
+      return;
+    }
+    open.lingered = true;
+    const { limits, clock } = this.#options;
+    const restMs = (BUSY_LINGERS - 1) * limits.batchLingerMs;
+    open.timer = clock.after(restMs, () => this.#close(shard));
   }
 
   #close(shard: number): void {
@@ -187,6 +207,7 @@ export class Batcher {
     lane.running.delete(batch);
     this.#answer(batch, error);
     this.#begin(lane);
+    if (lane.open?.lingered && lane.running.size === 0) this.#close(batch.shard);
   }
 
   #answer(batch: Batch, error: OmegaError | null): void {

@@ -6,6 +6,13 @@ import type { Server } from "node:net";
 import { assert } from "../src/core/index.ts";
 import type { BoundAddress } from "./ports.ts";
 
+/**
+ * Connections that the kernel completes while the process is busy; Linux takes at most
+ * `net.core.somaxconn`, 4096 by default. What overflows is not refused but ignored, and its sender
+ * tries again after 1, 3 and 7 s, which in a storm is later than devices wait.
+ */
+const BACKLOG = 4_096;
+
 /** Resolves when `server` listens; rejects with what `refusal` makes of the cause. Port 0: any free one. */
 export function bind(
   server: Server,
@@ -15,7 +22,7 @@ export function bind(
   return new Promise((resolve, reject) => {
     const onError = (cause: Error) => reject(refusal(cause));
     server.once("error", onError);
-    server.listen(port, host, () => {
+    server.listen({ port, host, backlog: BACKLOG }, () => {
       server.off("error", onError);
       resolve();
     });

@@ -54,6 +54,8 @@ export interface Arrival {
   readonly address: string;
   /** A verified client certificate; `null` without one. */
   readonly certificate: PeerCertificate | null;
+  /** Whether a token of the rate limit was spent on it already. */
+  readonly due: boolean;
   /** Called once, when the CONNECT was accepted. */
   readonly onAccepted: () => void;
 }
@@ -275,7 +277,7 @@ export class Broker {
 
   #judge(arrival: Arrival, packet: ConnectPacket): ConnectAccepted | ConnectRefused {
     const { admission, authenticator, limits } = this.#options;
-    const busy = admission.refusal(arrival.address);
+    const busy = admission.refusal(arrival.address, arrival.due);
     if (busy !== null) return { ok: false, code: CONNACK.busy, reason: busy };
     const request = {
       clientId: packet.clientId,
@@ -345,19 +347,27 @@ export class Broker {
     const session = { name: identity.name, key: identity.key, client };
     connection.session = session;
     const pace = this.#paceOf(connection);
-    connection.uplink = this.#options.ingest.open(session, identity.topics, {
-      conn: client.conn,
+    const { ingest } = this.#options;
+    const uplink = ingest.open(session, identity.topics, {
+      conn: connection.guard.direct,
       pause: () => pace.pause(),
       resume: () => pace.resume(),
       took: () => pace.took(),
       close: (error) => this.#close(connection, error.reason),
     });
+    connection.uplink = uplink;
     this.#connects.add(1, { reason: "accepted" });
     this.#options.log.debug("gateway.session.opened", { ...identity.key });
     arrival.onAccepted();
     this.#armExpiry(connection);
     this.#options.downlink.onClientReady(session);
-    connection.guard.open();
+    connection.guard.open({
+      topic: Buffer.from(identity.topics.up),
+      take(packetId, frame) {
+        ingest.takeFrame(uplink, packetId, frame);
+        putOffKeepalive(client);
+      },
+    });
   }
 
   #paceOf({ guard: { stream, pause, resume } }: Connection): Pace {
@@ -445,6 +455,15 @@ export class Broker {
       reason,
     });
   }
+}
+
+/** [MQTT-3.1.2-24] Any packet counts; aedes does the same for those that it handles itself. */
+function putOffKeepalive(client: Client): void {
+  const { _keepaliveInterval, _keepaliveTimer } = client as unknown as {
+    readonly _keepaliveInterval: number;
+    readonly _keepaliveTimer: NodeJS.Timeout | null;
+  };
+  if (_keepaliveInterval > 0) _keepaliveTimer?.refresh();
 }
 
 /** aedes answers a CONNECT with the `returnCode` of the error it is given. */

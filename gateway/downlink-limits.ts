@@ -16,6 +16,8 @@ export interface DownlinkLimits extends LinkLimits, FanoutLimits {
   readonly sourceMsMax: number;
   /** Round trips under way at once for devices that are due now. */
   readonly parallelCountMax: number;
+  /** How long devices that are due now gather for one round trip, when another has just begun. */
+  readonly gatherMs: number;
   /** clean=0 sessions remembered, and for how long after their last use. */
   readonly sessionCountMax: number;
   readonly sessionTtlMs: number;
@@ -37,6 +39,7 @@ export const DEFAULT_DOWNLINK_LIMITS: DownlinkLimits = {
   fanoutPerS: 5_000,
   sourceMsMax: 5_000,
   parallelCountMax: 4,
+  gatherMs: 10,
   sessionCountMax: 50_000,
   sessionTtlMs: 24 * 3_600_000,
   modelBytesPerS: 16 * 1024 * 1024,
@@ -52,12 +55,19 @@ export function downlinkLimits(given: Partial<DownlinkLimits> = {}): DownlinkLim
   const chosen = { ...DEFAULT_DOWNLINK_LIMITS, ...given };
   const faults: string[] = [];
   for (const [name, value] of Object.entries(chosen)) {
-    const least = name === "jitterMsMax" ? 0 : 1;
+    const least = name === "jitterMsMax" || name === "gatherMs" ? 0 : 1;
     if (!Number.isFinite(value) || value < least) {
       faults.push(`downlinkLimits.${name} must be ≥ ${least}: got ${value}`);
     }
   }
-  for (const name of ["ackMsMax", "jitterMsMax", "pollMs", "refreshMs", "sourceMsMax"] as const) {
+  for (const name of [
+    "ackMsMax",
+    "gatherMs",
+    "jitterMsMax",
+    "pollMs",
+    "refreshMs",
+    "sourceMsMax",
+  ] as const) {
     if (chosen[name] > TIMER_MS_MAX) {
       faults.push(`downlinkLimits.${name} must be ≤ ${TIMER_MS_MAX}: got ${chosen[name]}`);
     }

@@ -15,7 +15,6 @@
  */
 import type { Aedes, Client, Subscription } from "aedes";
 import {
-  assert,
   type BackoffPolicy,
   type Clock,
   limits as coreLimits,
@@ -26,11 +25,12 @@ import {
   type Service,
 } from "../src/core/index.ts";
 import type { Logger, Metrics } from "../src/observe/index.ts";
-import { encodeRefusal } from "../src/wire/index.ts";
+import { Delivery } from "./delivery.ts";
 import { type DownlinkLimits, downlinkLimits } from "./downlink-limits.ts";
 import { Due } from "./due.ts";
 import { Fanout } from "./fanout.ts";
-import { downParts, type HeldLadder, Ladders, newestOf } from "./ladders.ts";
+import { listenToPubacks } from "./guard.ts";
+import { Ladders } from "./ladders.ts";
 import { type CutReason, Link } from "./link.ts";
 import { Models } from "./models.ts";
 import { createPacer, type Pacer } from "./pacer.ts";
@@ -41,11 +41,11 @@ import {
   ownLine,
   ownModel,
 } from "./persistence.ts";
-import type { DeviceView, DownlinkSessions, DownlinkSource, GatewayClient, Told } from "./ports.ts";
+import type { DownlinkSessions, DownlinkSource, GatewayClient, Told } from "./ports.ts";
 import { Reach } from "./reach.ts";
 import { Roster } from "./roster.ts";
 import { Sessions } from "./sessions.ts";
-import { type Shipment, Subscriber } from "./subscriber.ts";
+import { type Content, Subscriber } from "./subscriber.ts";
 
 export { DEFAULT_DOWNLINK_LIMITS, type DownlinkLimits } from "./downlink-limits.ts";
 
@@ -73,6 +73,7 @@ export class Downlink implements DownlinkSessions, Service {
   readonly #sessions: Sessions;
   readonly #reach: Reach;
   readonly #ladders: Ladders;
+  readonly #delivery: Delivery;
   readonly #due: Due<Link>;
   readonly #fanout: Fanout<Link>;
   readonly #models: Models;
@@ -96,10 +97,15 @@ export class Downlink implements DownlinkSessions, Service {
     });
     this.#reach = new Reach({ source, clock, timeoutMs: limits.sourceMsMax });
     this.#ladders = new Ladders({ source: this.#reach, clock });
+    this.#delivery = new Delivery({
+      ...{ source: this.#reach, ladders: this.#ladders },
+      ...{ clock, log, metrics: options.metrics },
+    });
     this.#due = new Due({
-      serve: (links) => this.#serve(links),
+      serve: (links) => this.#delivery.serve(links),
       batchCountMax: limits.chunkCount,
       parallelCountMax: limits.parallelCountMax,
+      gatherMs: limits.gatherMs,
       backoff: SOURCE_BACKOFF,
       clock,
       random,
@@ -131,6 +137,7 @@ export class Downlink implements DownlinkSessions, Service {
       serve: ([link]) => this.#serveModel(link),
       batchCountMax: 1,
       parallelCountMax: limits.parallelCountMax,
+      gatherMs: 0,
       backoff: SOURCE_BACKOFF,
       clock,
       random,
@@ -222,13 +229,19 @@ export class Downlink implements DownlinkSessions, Service {
       clock: this.#options.clock,
       limits: this.#limits,
       onCut: (cut, reason) => this.#cut(cut, reason),
-      onFree: (free, line) => (line === "model" ? this.#modelsDue : this.#due).add(free),
+      onFree: (free, line) => this.#freed(free, line),
     });
     this.#roster.add(link);
+    listenToPubacks(client.conn, link);
     // The socket's end is the one event aedes cannot miss: after a takeover it may emit no other.
     client.conn.once("close", () => this.#gone(link));
     this.#count.links.set(this.#roster.size);
     return link;
+  }
+
+  #freed(link: Link, line: Content["line"]): void {
+    if (line === "model") this.#modelsDue.add(link);
+    else if (!this.#delivery.goOn(link)) this.#due.add(link);
   }
 
   #gone(link: Link): void {
@@ -292,8 +305,7 @@ export class Downlink implements DownlinkSessions, Service {
     if (frame === null) subscriber.models.drop(version);
     else await this.#modelPacer.take(frame.length, this.#stopping.signal);
     if (frame !== null && link.open && subscriber.models.mayShip(version)) {
-      this.#count.frames.add(1, { kind: "model" });
-      this.#count.bytes.add(frame.length);
+      this.#delivery.countModel(frame.length);
       link.send(subscriber.nextModel(version), frame, NOTHING);
     }
     if (link.open && subscriber.models.next !== null) this.#modelsDue.add(link);
@@ -319,7 +331,7 @@ export class Downlink implements DownlinkSessions, Service {
           tenant,
           ({ subscriber }) => subscriber.listens("down") || subscriber.listens("err"),
         ),
-      serve: (links: readonly Link[]) => this.#serve(links),
+      serve: (links: readonly Link[]) => this.#delivery.serve(links),
     };
   }
 
@@ -329,70 +341,11 @@ export class Downlink implements DownlinkSessions, Service {
     const tenants = this.#roster.tenants();
     return failing === null || tenants.includes(failing) ? tenants : [...tenants, failing];
   }
-
-  /** One round trip for all of `links`; rejects when the source fails, having sent nothing. */
-  async #serve(links: readonly Link[]): Promise<void> {
-    const open = links.filter((link) => link.open);
-    if (open.length === 0) return;
-    const keys = open.map((link) => link.subscriber.key);
-    const views = await this.#reach.views(keys);
-    assert(views.length === keys.length, "the source answers for every key");
-    const ladders = await this.#laddersFor(keys, views);
-    for (const [index, link] of open.entries()) {
-      const view = views[index];
-      const ladder = ladders.get(link.subscriber.key.tenant);
-      assert(view !== undefined && ladder !== undefined, "a view and a ladder for every link");
-      this.#deliver(link, view, ladder);
-    }
-  }
-
-  /** The ladders of all tenants among `keys`; a device ahead of ours means that ours is old. */
-  async #laddersFor(
-    keys: readonly DeviceKey[],
-    views: readonly DeviceView[],
-  ): Promise<Map<string, HeldLadder>> {
-    const newestBase = new Map<string, number>();
-    for (const [index, { tenant }] of keys.entries()) {
-      newestBase.set(tenant, Math.max(newestBase.get(tenant) ?? 0, views[index]?.base ?? 0));
-    }
-    const loads = [...newestBase].map(async ([tenant, base]) => {
-      return [tenant, await this.#ladders.get(tenant, base)] as const;
-    });
-    return new Map(await Promise.all(loads));
-  }
-
-  #deliver(link: Link, view: DeviceView, ladder: HeldLadder): void {
-    if (!link.open) return;
-    try {
-      for (const shipment of link.subscriber.next(view, newestOf(ladder))) {
-        this.#send(link, shipment, ladder);
-      }
-    } catch (error) {
-      // One device's view that cannot be encoded must not keep the rest of its batch waiting.
-      this.#options.log.error("downlink.failed", { ...link.subscriber.key, error });
-    }
-  }
-
-  #send(link: Link, shipment: Shipment, ladder: HeldLadder): void {
-    const { content } = shipment;
-    assert(content.line !== "model", "models have their own way out");
-    if (content.line === "err") {
-      this.#count.frames.add(1, { kind: "refusal" });
-      link.send(shipment, encodeRefusal(content.problems), NOTHING);
-      return;
-    }
-    const { head, body, kind } = downParts(ladder, content);
-    this.#count.frames.add(1, { kind });
-    this.#count.bytes.add(head.length + body.length);
-    link.send(shipment, head, body);
-  }
 }
 
 function instruments(metrics: Metrics) {
   return {
     links: metrics.gauge("omega_gateway_downlinks_count", "Devices connected to the downlink."),
-    frames: metrics.counter("omega_gateway_down_frames_total", "Frames sent to devices.", ["kind"]),
-    bytes: metrics.counter("omega_gateway_down_bytes_total", "Bytes of down frames sent."),
     slowReaders: metrics.counter(
       "omega_gateway_slow_readers_total",
       "Devices cut because they did not read.",

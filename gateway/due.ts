@@ -3,8 +3,9 @@
  * freed the line, a refusal.
  *
  * A set, not a queue of events: a device is due once however often it asks, so
- * the memory is bounded by the devices connected. Under load batches form by
- * themselves, because only a few are under way at once and the rest gathers.
+ * the memory is bounded by the devices connected. One that comes alone is
+ * served at once; under load a batch gathers for some milliseconds, because a
+ * question to the source costs the same for one device as for a hundred.
  * @module
  */
 import {
@@ -22,6 +23,8 @@ export interface DueOptions<Member> {
   readonly batchCountMax: number;
   /** Batches under way at once. */
   readonly parallelCountMax: number;
+  /** The least time from one batch to the next, milliseconds, ≥ 0; a full batch does not wait. */
+  readonly gatherMs: number;
   readonly backoff: BackoffPolicy;
   readonly clock: Clock;
   readonly random: Random;
@@ -34,6 +37,8 @@ export class Due<Member> {
   #running = 0;
   #failures = 0;
   #retry: Timer | null = null;
+  #gathering: Timer | null = null;
+  #pumpedMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(options: DueOptions<Member>) {
@@ -43,7 +48,10 @@ export class Due<Member> {
   add(member: Member): void {
     if (this.#stopped) return;
     this.#members.add(member);
-    this.#pump();
+    const { clock, gatherMs, batchCountMax } = this.#options;
+    const waitMs = this.#pumpedMs + gatherMs - clock.monotonicMs();
+    if (waitMs <= 0 || this.#members.size >= batchCountMax) this.#pump();
+    else this.#gathering ??= clock.after(waitMs, () => this.#gathered());
   }
 
   /** The member left; a batch that already holds it finds it closed. */
@@ -56,12 +64,20 @@ export class Due<Member> {
     this.#members.clear();
     this.#retry?.cancel();
     this.#retry = null;
+    this.#gathering?.cancel();
+    this.#gathering = null;
+  }
+
+  #gathered(): void {
+    this.#gathering = null;
+    this.#pump();
   }
 
   #pump(): void {
-    const { parallelCountMax } = this.#options;
+    const { parallelCountMax, clock } = this.#options;
     while (this.#retry === null && this.#running < parallelCountMax && this.#members.size > 0) {
       this.#running += 1;
+      this.#pumpedMs = clock.monotonicMs();
       void this.#serve(this.#takeBatch());
     }
   }
@@ -85,7 +101,7 @@ export class Due<Member> {
       this.#putOff(batch, error);
     } finally {
       this.#running -= 1;
-      this.#pump();
+      if (this.#gathering === null) this.#pump();
     }
   }
 

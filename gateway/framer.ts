@@ -13,12 +13,14 @@
  * judged later, by connect.ts and acl.ts.
  *
  * Phases: `connect` (exactly one CONNECT may pass) → `waiting` (nothing passes
- * until the CONNECT is accepted) → `open`.
+ * until the CONNECT is accepted) → `open`. From then on deltas with nothing
+ * before them leave by their own lane (up-lane.ts).
  * @module
  */
 import { isUtf8 } from "node:buffer";
 import { assert, limits, ProtocolError } from "../src/core/index.ts";
 import { FILTERS_PER_PACKET_MAX, PACKETS_PER_TURN_MAX } from "./limits.ts";
+import { takeDelta, type UpLane } from "./up-lane.ts";
 
 type Phase = "connect" | "waiting" | "open";
 
@@ -48,6 +50,12 @@ interface FixedHeader {
   readonly packetBytes: number;
 }
 
+/** The lane as the guard opens it. */
+export interface OpenLane extends UpLane {
+  /** Whether the broker has read all that was released, and the device may go on sending. */
+  readonly isFree: () => boolean;
+}
+
 export class PacketFramer {
   #phase: Phase = "connect";
   #partial: Buffer = EMPTY;
@@ -55,6 +63,7 @@ export class PacketFramer {
   #held: Buffer[] = [];
   #heldBytes = 0;
   #ready: Buffer[] = [];
+  #lane: OpenLane | null = null;
 
   /**
    * Takes bytes as they come off the socket, cut anywhere.
@@ -82,10 +91,14 @@ export class PacketFramer {
     return this.#ready.shift() ?? null;
   }
 
-  /** After CONNACK 0: lets everything through that came after the CONNECT. May throw like `push`. */
-  open(): void {
+  /**
+   * After CONNACK 0: lets everything through that came after the CONNECT, deltas by `lane` where there
+   * is one. May throw like `push`.
+   */
+  open(lane: OpenLane | null = null): void {
     assert(this.#phase === "waiting", "a connection opens once, after its CONNECT");
     this.#phase = "open";
+    this.#lane = lane;
     const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
@@ -98,27 +111,42 @@ export class PacketFramer {
     this.#held.push(chunk);
   }
 
-  /** Releases the run of whole packets at the start of `chunk`, without copying; returns the rest. */
+  /**
+   * Takes the whole packets at the start of `chunk`, without copying: deltas by the lane, and from the
+   * first packet that is none on all of them for the broker. Returns the rest.
+   */
   #cut(chunk: Buffer): Buffer {
+    let start = 0;
     let end = 0;
     for (let count = 0; count < PACKETS_PER_TURN_MAX; count += 1) {
-      const header = this.#headerAt(chunk.subarray(end));
+      const header = this.#headerAt(chunk, end);
       if (header === null || end + header.packetBytes > chunk.length) {
-        this.#release(chunk.subarray(0, end));
+        this.#release(chunk.subarray(start, end));
         this.#append(chunk.subarray(end));
         return EMPTY;
       }
-      this.#check(header, chunk.subarray(end, end + header.packetBytes));
+      const packet = chunk.subarray(end, end + header.packetBytes);
+      const first = start === end;
       end += header.packetBytes;
+      if (first && this.#takes(header, packet)) start = end;
+      else this.#check(header, packet);
       if (this.#phase === "waiting" || end === chunk.length) break;
     }
-    this.#release(chunk.subarray(0, end));
+    this.#release(chunk.subarray(start, end));
     return chunk.subarray(end);
+  }
+
+  /** Whether the lane took the packet. Only with nothing before it that the broker has yet to read. */
+  #takes({ type, headerBytes }: FixedHeader, packet: Buffer): boolean {
+    const lane = this.#lane;
+    if (lane === null || type !== TYPE.publish) return false;
+    if (this.#ready.length > 0 || !lane.isFree()) return false;
+    return takeDelta(lane, packet, headerBytes);
   }
 
   /** Adds bytes to the packet that arrives in pieces; returns what lies behind its end. */
   #complete(chunk: Buffer): Buffer {
-    const header = this.#headerAt(this.#partial.subarray(0, this.#partialBytes));
+    const header = this.#headerAt(this.#partial, 0, this.#partialBytes);
     if (header === null) {
       this.#append(chunk.subarray(0, 1));
       this.#releasePartialIfWhole();
@@ -131,11 +159,12 @@ export class PacketFramer {
   }
 
   #releasePartialIfWhole(): void {
-    const header = this.#headerAt(this.#partial.subarray(0, this.#partialBytes));
+    const header = this.#headerAt(this.#partial, 0, this.#partialBytes);
     if (header === null || this.#partialBytes < header.packetBytes) return;
     const packet = this.#partial.subarray(0, this.#partialBytes);
     this.#partial = EMPTY;
     this.#partialBytes = 0;
+    if (this.#takes(header, packet)) return;
     this.#check(header, packet);
     this.#release(packet);
   }
@@ -158,10 +187,10 @@ export class PacketFramer {
     if (packets.length > 0) this.#ready.push(packets);
   }
 
-  /** The fixed header at the start of `bytes`, bounded; `null` while it is incomplete. */
-  #headerAt(bytes: Buffer): FixedHeader | null {
-    const first = bytes[0];
-    if (first === undefined) return null;
+  /** The fixed header at `start` of `bytes`, bounded; `null` while it is incomplete. */
+  #headerAt(bytes: Buffer, start: number, end = bytes.length): FixedHeader | null {
+    if (start >= end) return null;
+    const first = bytes[start] ?? 0;
     const type = first >> 4;
     // [MQTT-3.1.0-1] The first packet is a CONNECT. [MQTT-3.1.0-2] There is no second.
     if (this.#phase === "connect" ? type !== TYPE.connect : !OPEN_TYPES.has(type)) {
@@ -169,8 +198,8 @@ export class PacketFramer {
     }
     let remaining = 0;
     for (let index = 1; index <= REMAINING_LENGTH_BYTES_MAX; index += 1) {
-      const digit = bytes[index];
-      if (digit === undefined) return null;
+      if (start + index >= end) return null;
+      const digit = bytes[start + index] ?? 0;
       remaining += (digit & 0x7f) * 128 ** (index - 1);
       if ((digit & 0x80) !== 0) continue;
       const max =

@@ -141,7 +141,7 @@ export class Gateway implements Service {
       downlink: this.#downlink,
     });
     this.#admission = new Admission({ limits, clock, pressure: () => this.#pressure() });
-    this.#door = new Door({ limits, clock, metrics });
+    this.#door = new Door({ limits, clock, metrics, admission: this.#admission });
     this.#trust = new Trust({ clock, log, metrics, revokedFile: options.revokedFile });
     this.#broker = new Broker({
       ...shared,
@@ -248,6 +248,7 @@ export class Gateway implements Service {
     this.#trust.stop();
     this.#admission.close();
     await this.#closeListeners();
+    this.#door.stop();
     await this.#broker.stop();
     this.#ingest.abort();
     await this.#downlink.stop();
@@ -283,6 +284,7 @@ export class Gateway implements Service {
   #environment(): ListenerEnvironment {
     return {
       door: this.#door,
+      clock: this.#clock,
       connectionsMax: this.#limits.connectionsMax,
       handshakeMs: this.#limits.connectDeadlineMs,
       trust: this.#trust,

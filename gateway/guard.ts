@@ -8,14 +8,21 @@
  * refuses must still arrive) but bounded.
  * @module
  */
-import { Duplex } from "node:stream";
+import { Duplex, type Writable } from "node:stream";
 import { type Clock, messageOf, ProtocolError } from "../src/core/index.ts";
 import { CONNACK, connackBytes } from "./connect.ts";
 import { PacketFramer } from "./framer.ts";
+import { Turns } from "./turns.ts";
+import type { UpLane } from "./up-lane.ts";
 
 /** How long a closing socket may take to flush its last bytes. */
 const CLOSE_FLUSH_MS = 1_000;
 const JOIN_BYTES_MAX = 4 * 1024;
+/** Up to here a shared body is copied behind its head: a part of a release is, a whole one is not. */
+const PACKET_BYTES_COPIED_MAX = 8 * 1024;
+const DEPARTURES_PER_TURN_MAX = 16;
+const PUBACK_BYTES = 4;
+const PUBACK = 0x40;
 
 export interface GuardOptions {
   readonly clock: Clock;
@@ -26,13 +33,85 @@ export interface GuardOptions {
 export interface Guard {
   /** What the broker gets instead of the socket. Closes when the socket does, and closes it. */
   readonly stream: Duplex;
-  /** After CONNACK 0: packets behind the CONNECT may pass. */
-  open(): void;
+  /**
+   * Whole packets that go to the socket at once, past what the broker still has to write. Its
+   * `writableLength` is what either way holds unsent, whichever is more.
+   */
+  readonly direct: Pick<Writable, "destroyed" | "write" | "writableLength">;
+  /** After CONNACK 0: packets behind the CONNECT may pass, deltas by the lane. */
+  open(lane: UpLane): void;
   /** No packet passes and the socket is not read until `resume`; what the broker writes still leaves. */
   pause(): void;
   resume(): void;
   /** Like `pause`, for good. */
   hold(): void;
+}
+
+/** Who hears of a device's PUBACKs, past the broker, which has nothing in flight. */
+export interface PubackListener {
+  /** `messageId`: 1 … 65535, of a packet in flight or not. */
+  acknowledged(messageId: number): void;
+}
+
+const SOCKET = Symbol("socket");
+const PUBACKS = Symbol("pubacks");
+
+/** A stream that {@link guard} made. */
+interface GuardedStream extends Duplex {
+  [SOCKET]?: Duplex;
+  [PUBACKS]?: PubackListener;
+}
+
+/** From now on `listener` hears of the PUBACKs that come in on `stream`, if a guard made it. */
+export function listenToPubacks(stream: Duplex, listener: PubackListener): void {
+  if (SOCKET in stream) (stream as GuardedStream)[PUBACKS] = listener;
+}
+
+/**
+ * Writes one whole packet: `head`, then `body`, which may be shared with other devices and be empty.
+ * It goes straight to the socket unless something waits before it. `taken` is called when the
+ * socket has taken it.
+ */
+export function writePacket(
+  stream: Duplex,
+  head: Uint8Array,
+  body: Uint8Array,
+  taken?: () => void,
+): void {
+  const socket = (stream as GuardedStream)[SOCKET];
+  const waits = stream.writableLength > 0 || (socket?.writableLength ?? 0) > 0;
+  const to = socket === undefined || waits || socket.destroyed ? stream : socket;
+  const bytes = head.length + body.length;
+  if (body.length === 0) {
+    to.write(head, taken);
+  } else if (to === socket && bytes <= PACKET_BYTES_COPIED_MAX) {
+    writeCopy(socket, head, body, taken);
+  } else {
+    to.cork();
+    to.write(head);
+    to.write(body, taken);
+    to.uncork();
+  }
+}
+
+/** Ends of connections, which come by the thousand. */
+const departures = new Turns(DEPARTURES_PER_TURN_MAX);
+
+/** Where the next small packet is put together; a new one once a socket has kept it. */
+let desk = Buffer.alloc(0);
+
+/** One buffer is a cheaper write than two, and nearly always the kernel takes it before `write` returns. */
+function writeCopy(socket: Duplex, head: Uint8Array, body: Uint8Array, taken?: () => void): void {
+  if (desk.length === 0) desk = Buffer.allocUnsafeSlow(PACKET_BYTES_COPIED_MAX);
+  desk.set(head);
+  desk.set(body, head.length);
+  socket.write(desk.subarray(0, head.length + body.length), taken);
+  if (socket.writableLength > 0) desk = Buffer.alloc(0);
+}
+
+/** Bytes written to `stream` that its socket has not taken. */
+export function unsentBytesOf(stream: Duplex): number {
+  return Math.max(stream.writableLength, (stream as GuardedStream)[SOCKET]?.writableLength ?? 0);
 }
 
 /** Guards `socket` (TCP, TLS or WebSocket stream) until it closes. */
@@ -44,11 +123,12 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
   let ended = false;
 
   function advance(): void {
-    while (wanted && !held && !paused) {
+    while (wanted && !held && !paused && !stream.destroyed) {
       const packets = framer.take();
       if (packets === null) break;
-      wanted = stream.push(packets);
+      if (!tellPubacks(stream, packets)) wanted = stream.push(packets);
     }
+    if (stream.destroyed) return;
     if (ended && wanted) {
       ended = false;
       stream.push(null);
@@ -80,7 +160,7 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
     stream.destroy();
   }
 
-  const stream = new Duplex({
+  const stream: GuardedStream = new Duplex({
     readableHighWaterMark: 1, // One turn of packets at a time.
     read() {
       wanted = true;
@@ -109,19 +189,26 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
     },
   });
 
+  stream[SOCKET] = socket;
   const onData = (chunk: Buffer) => checked(() => framer.push(chunk));
   socket.on("data", onData);
   socket.pause();
-  socket.once("end", () => {
-    ended = true;
-    advance();
-  });
+  socket.once("end", () =>
+    departures.add(() => {
+      ended = true;
+      advance();
+    }),
+  );
   socket.on("error", (error) => stream.destroy(new Error(messageOf(error))));
   socket.once("close", () => stream.destroy());
 
+  const isFree = () =>
+    wanted && !paused && !held && stream.readableLength === 0 && !stream.destroyed;
+
   return {
     stream,
-    open: () => checked(() => framer.open()),
+    direct: directTo(socket, stream),
+    open: (lane) => checked(() => framer.open({ ...lane, isFree })),
     pause() {
       paused = true;
       socket.pause();
@@ -135,6 +222,35 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
       socket.pause();
     },
   };
+}
+
+/**
+ * Everything written to `stream` reaches `socket` in whole packets, corked together, so a packet put
+ * between two of its writes is never inside another one.
+ */
+function directTo(socket: Duplex, stream: Duplex): Guard["direct"] {
+  return {
+    get destroyed() {
+      return stream.destroyed || socket.destroyed;
+    },
+    get writableLength() {
+      return Math.max(stream.writableLength, socket.writableLength);
+    },
+    write: (packets: Uint8Array) => socket.write(packets),
+  };
+}
+
+/** Whether `packets`, whole and checked, are PUBACKs alone and somebody has heard of them. */
+function tellPubacks(stream: GuardedStream, packets: Buffer): boolean {
+  const listener = stream[PUBACKS];
+  if (listener === undefined || packets.length % PUBACK_BYTES !== 0) return false;
+  for (let at = 0; at < packets.length; at += PUBACK_BYTES) {
+    if (packets[at] !== PUBACK) return false;
+  }
+  for (let at = 0; at < packets.length; at += PUBACK_BYTES) {
+    listener.acknowledged(packets.readUInt16BE(at + 2));
+  }
+  return true;
 }
 
 /** Small pieces are joined; large ones, which many devices share, are never copied. */

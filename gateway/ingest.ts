@@ -16,22 +16,17 @@
  * @module
  */
 import type { Writable } from "node:stream";
-import {
-  type Clock,
-  limits as coreLimits,
-  type OmegaError,
-  ProtocolError,
-  shardOf,
-} from "../src/core/index.ts";
-import type { Counter, Gauge, Logger, Metrics } from "../src/observe/index.ts";
+import { type Clock, type OmegaError, ProtocolError, shardOf } from "../src/core/index.ts";
+import type { Logger, Metrics } from "../src/observe/index.ts";
 import type { DeltaProducer } from "../src/queue/index.ts";
-import { type FrameHeader, peekFrame } from "../src/wire/index.ts";
 import { type AckSlot, AckWindow, ByteBudget } from "./ack-window.ts";
 import { type DeviceTopics, type PublishRequest, publishRefusal } from "./acl.ts";
 import { Batcher } from "./batcher.ts";
+import { headOf } from "./frame-head.ts";
 import { DELTA_OVERHEAD_BYTES, type GatewayLimits } from "./limits.ts";
 import { unsentBytesMax } from "./link.ts";
-import type { FrameListener, GatewayClient, Sender, Told } from "./ports.ts";
+import type { FrameListener, GatewayClient, Sender } from "./ports.ts";
+import { endOfTurn } from "./turn.ts";
 
 /** What the seam touches of a PUBLISH; aedes' own packet object, whose `qos` is changed. */
 export interface TakenPacket extends PublishRequest {
@@ -75,20 +70,25 @@ export class Ingest<From extends Sender = GatewayClient> {
   readonly #options: IngestOptions<From>;
   readonly #batcher: Batcher;
   readonly #budget: ByteBudget;
-  readonly #frames: Counter;
-  readonly #inFlightBytes: Gauge;
+  readonly #later = endOfTurn();
+  /** Frames received, by kind; series are made of it when somebody looks. */
+  readonly #frames: Record<string, number> = {};
 
   constructor(options: IngestOptions<From>) {
     this.#options = options;
     this.#batcher = new Batcher(options);
     this.#budget = new ByteBudget(options.limits.inFlightBytesMax);
     const { metrics } = options;
-    this.#frames = metrics.counter("omega_gateway_frames_total", "Frames received, by kind", [
+    metrics.readCounter(
+      "omega_gateway_frames_total",
+      "Frames received, by kind",
       "kind",
-    ]);
-    this.#inFlightBytes = metrics.gauge(
+      () => this.#frames,
+    );
+    metrics.readGauge(
       "omega_gateway_in_flight_bytes",
       "Bytes of deltas taken and not yet durable",
+      () => this.#budget.used,
     );
   }
 
@@ -110,6 +110,7 @@ export class Ingest<From extends Sender = GatewayClient> {
       if (conn.destroyed) return;
       conn.write(pubacks);
       // P8: a device that publishes and never reads would pile its PUBACKs up here.
+      if (conn.writableLength <= limits.unreadBytesMax) return;
       const bytesMax = unsentBytesMax(limits.unreadBytesMax, downlink.modelBytes(client));
       if (conn.writableLength > bytesMax) {
         socket.close(
@@ -120,6 +121,7 @@ export class Ingest<From extends Sender = GatewayClient> {
     const window = new AckWindow({
       ...limits,
       budget: this.#budget,
+      later: this.#later,
       send,
       pause: () => socket.pause(),
       resume: () => socket.resume(),
@@ -141,13 +143,19 @@ export class Ingest<From extends Sender = GatewayClient> {
     const frame = Buffer.isBuffer(packet.payload) ? packet.payload : Buffer.from(packet.payload);
     // A refusal needs an identifier, so there is one.
     const packetId = packet.messageId ?? 0;
-    const begin = (slot: AckSlot) => {
-      this.#begin(uplink, slot, frame);
+    const begun = () => {
       packet.qos = 0;
       done();
     };
-    if (uplink.window.admit(packetId, frame.length + DELTA_OVERHEAD_BYTES, begin)) return;
-    done(new ProtocolError("publish.flood", "more deltas wait than a client may send ahead"));
+    if (!this.#admit(uplink, packetId, frame, begun)) done(flood());
+  }
+
+  /**
+   * Takes a delta of which the broker knows nothing: QoS 1, on the device's own topic, with an
+   * identifier. Throws `ProtocolError("publish.flood")`.
+   */
+  takeFrame(uplink: Uplink<From>, packetId: number, frame: Buffer): void {
+    if (!this.#admit(uplink, packetId, frame)) throw flood();
   }
 
   /** Resolves when every delta taken has been answered; bounded by the add timeout. */
@@ -160,17 +168,23 @@ export class Ingest<From extends Sender = GatewayClient> {
     this.#batcher.abort();
   }
 
+  #admit(uplink: Uplink<From>, packetId: number, frame: Buffer, begun?: () => void): boolean {
+    return uplink.window.admit(packetId, frame.length + DELTA_OVERHEAD_BYTES, (slot) => {
+      this.#begin(uplink, slot, frame);
+      begun?.();
+    });
+  }
+
   #begin(uplink: Uplink<From>, slot: AckSlot, frame: Buffer): void {
     const { client, window } = uplink;
-    this.#inFlightBytes.set(this.#budget.used);
-    const header = headerOf(frame);
-    this.#frames.add(1, { kind: header?.kind ?? "unreadable" });
-    if (header?.kind === "pull") {
-      this.#options.downlink.onPull(client, toldBy(header));
+    const head = headOf(frame);
+    this.#frames[head.kind] = (this.#frames[head.kind] ?? 0) + 1;
+    if (head.kind === "pull") {
+      this.#options.downlink.onPull(client, head);
       window.settle(slot);
       return;
     }
-    if (header?.kind === "delta") this.#options.downlink.onUpHeader(client, toldBy(header));
+    if (head.kind === "delta") this.#options.downlink.onUpHeader(client, head);
     this.#batcher.add(uplink.shard, {
       entry: { key: client.key, receivedAtMs: this.#options.clock.nowMs(), frame },
       settled: (error) => {
@@ -180,21 +194,11 @@ export class Ingest<From extends Sender = GatewayClient> {
           window.abandon(slot);
           uplink.socket.close(error);
         }
-        this.#inFlightBytes.set(this.#budget.used);
       },
     });
   }
 }
 
-function toldBy({ base, minor = 0 }: { readonly base: number; readonly minor?: number }): Told {
-  return { base, minor };
-}
-
-function headerOf(frame: Buffer): FrameHeader | null {
-  try {
-    return peekFrame(frame, coreLimits.UP_FRAME_BYTES_MAX).header;
-  } catch {
-    // Counted as unreadable and dead-lettered later, with this very reason.
-    return null;
-  }
+function flood(): ProtocolError {
+  return new ProtocolError("publish.flood", "more deltas wait than a client may send ahead");
 }

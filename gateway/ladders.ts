@@ -8,10 +8,13 @@
  */
 import { assert, type Clock } from "../src/core/index.ts";
 import {
+  type DownHead,
   downFrame,
   downFrames1,
+  downHead,
   hollowLadder1,
   type Ladder,
+  type Ladder1,
   type PackedBody,
   rungOf,
 } from "../src/wire/index.ts";
@@ -27,11 +30,22 @@ export interface DownParts {
   readonly kind: "snapshot" | "release-delta" | "watermark";
 }
 
-/** A release beside its hollow twin, whose bodies are empty, so that framing it yields the heads alone. */
+/** What all devices on one rung get, in this order. */
+interface Rung {
+  readonly kind: DownParts["kind"];
+  readonly frames: readonly { readonly head: DownHead; readonly body: Uint8Array }[];
+}
+
+/**
+ * A release beside its hollow twin, whose bodies are empty, so that framing it yields the heads
+ * alone, and the rungs that somebody has stood on: as many as the ladders have, whatever bases
+ * devices claim.
+ */
 export interface HeldLadder {
   readonly version: number;
   readonly full: Renditions;
   readonly hollow: Renditions;
+  readonly rungs: Map<string, Rung>;
   /** When the source was last asked, on the monotonic clock. */
   readonly lookedMs: number;
 }
@@ -54,6 +68,7 @@ export function holdLadder(full: Renditions, lookedMs: number): HeldLadder {
     version: ladder.version,
     lookedMs,
     full,
+    rungs: new Map(),
     hollow: { ladder: hollowLadder(ladder), ladder1: hollow1 },
   };
 }
@@ -65,34 +80,56 @@ function hollowLadder(ladder: Ladder): Ladder {
 
 /** What a subscriber must know of a release: in how many messages each device gets there. */
 export function newestOf(held: HeldLadder): Newest {
-  const { version, full } = held;
-  const parts = ({ base, minor }: Told) =>
-    full.ladder1 === null || minor < RENDITION1_MINOR ? 1 : rungOf(full.ladder1, base).parts.length;
-  return { version, parts };
+  return { version: held.version, parts: (told) => rungAt(held, told).frames.length };
 }
 
 /** One frame for a device that told its base and minor, as a small head of its own and a shared body. */
 export function downParts(held: HeldLadder, told: Omit<DownContent, "line">): DownParts {
-  const { full, hollow } = held;
-  if (full.ladder1 === null || hollow.ladder1 === null || told.minor < RENDITION1_MINOR) {
-    return downParts0(full.ladder, hollow.ladder, told);
-  }
-  const { kind, parts } = rungOf(full.ladder1, told.base);
-  const head = downFrames1(hollow.ladder1, told)[told.part - 1];
-  const body = parts[told.part - 1];
-  assert(head !== undefined && body !== undefined, "a part is one of those announced");
-  return { head, body: body.bytes, kind };
+  const { kind, frames } = rungAt(held, told);
+  const frame = frames[told.part - 1];
+  assert(frame !== undefined, "a part is one of those announced");
+  return { head: frame.head(told.applied), body: frame.body, kind };
 }
 
-function downParts0(full: Ladder, hollow: Ladder, told: Omit<DownContent, "line">): DownParts {
-  const head = downFrame(hollow, told);
-  if (told.base === full.version && full.version > 0) {
-    return { head, body: NOTHING, kind: "watermark" };
+function rungAt(held: HeldLadder, { base, minor }: Told): Rung {
+  const { ladder, ladder1 } = held.full;
+  const layered = ladder1 !== null && minor >= RENDITION1_MINOR;
+  const { deltas } = layered ? ladder1 : ladder;
+  // P8: a base that is no rung is told like none at all.
+  const rung = base === held.version || deltas.has(base) ? base : 0;
+  const name = `${layered ? 1 : 0}.${rung}`;
+  const known = held.rungs.get(name);
+  if (known !== undefined) return known;
+  const made = layered ? rungOf1(held, ladder1, rung) : rungOf0(held, rung);
+  held.rungs.set(name, made);
+  return made;
+}
+
+function rungOf1({ hollow }: HeldLadder, full: Ladder1, base: number): Rung {
+  const { ladder1 } = hollow;
+  assert(ladder1 !== null, "a hollow twin has what the full one has");
+  const { kind, parts } = rungOf(full, base);
+  const frames = parts.map(({ bytes }, index) => {
+    const head = downHead((applied) => {
+      const framed = downFrames1(ladder1, { base, applied })[index];
+      assert(framed !== undefined, "a hollow twin has as many parts");
+      return framed;
+    });
+    return { head, body: bytes };
+  });
+  return { kind, frames };
+}
+
+function rungOf0({ full, hollow }: HeldLadder, base: number): Rung {
+  const { ladder } = full;
+  const head = downHead((applied) => downFrame(hollow.ladder, { base, applied }));
+  if (base === ladder.version && base > 0) {
+    return { kind: "watermark", frames: [{ head, body: NOTHING }] };
   }
-  const delta = full.deltas.get(told.base);
+  const delta = ladder.deltas.get(base);
   return delta === undefined
-    ? { head, body: full.snapshot.bytes, kind: "snapshot" }
-    : { head, body: delta.bytes, kind: "release-delta" };
+    ? { kind: "snapshot", frames: [{ head, body: ladder.snapshot.bytes }] }
+    : { kind: "release-delta", frames: [{ head, body: delta.bytes }] };
 }
 
 interface Load {

@@ -30,7 +30,13 @@ export interface GatewayLimits {
   readonly unauthenticatedMax: number;
   /** From accept to CONNACK 0, TLS handshake included (THREATS 13). */
   readonly connectDeadlineMs: number;
-  /** CONNECTs of the whole gateway; beyond them the answer is 3, "server unavailable". */
+  /**
+   * How long a socket may stand in line and log in; the line's answer is then 3, "server unavailable".
+   * Shorter than the time that devices wait for a CONNACK (the SDK's is 4 s); beyond
+   * `connectDeadlineMs` it means nothing.
+   */
+  readonly loginWaitMs: number;
+  /** CONNECTs of the whole gateway; those beyond it wait in line. */
   readonly connects: TokenBucketLimit;
   /**
    * Refused logins of one peer address; beyond them the answer is 3 without a
@@ -75,9 +81,11 @@ export interface GatewayLimits {
 
 export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   connectionsMax: 20_000,
-  unauthenticatedMax: 2_000,
+  // All of a gateway's devices may come back at once; one that waits is a socket of some kilobytes.
+  unauthenticatedMax: 20_000,
   connectDeadlineMs: 5_000,
-  connects: { ratePerS: 500, burst: 2_000 },
+  loginWaitMs: 3_000,
+  connects: { ratePerS: 1_000, burst: 2_000 },
   failedLoginsPerAddress: null,
   connectionsPerAddress: null,
   connectsPerDevice: { ratePerS: 0.5, burst: 30 },

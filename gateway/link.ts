@@ -13,6 +13,8 @@
 import type { Client } from "aedes";
 import { type Clock, limits as coreLimits, type Timer } from "../src/core/index.ts";
 import { codecTopicOf, topicOf } from "../src/wire/index.ts";
+import { unsentBytesOf, writePacket } from "./guard.ts";
+import { putOffKeepalive } from "./keepalive.ts";
 import { publishHead } from "./publish-packet.ts";
 import type { Content, Landing, Shipment, Subscriber } from "./subscriber.ts";
 
@@ -80,23 +82,17 @@ export class Link {
     const payloadBytes = head.length + body.length;
     const prelude = publishHead({ ...shipment, topic: this.#topicOf(shipment), payloadBytes });
     const { conn } = this.client;
-    const waitingBytes = conn.writableLength + prelude.length + payloadBytes;
+    const waitingBytes = unsentBytesOf(conn) + prelude.length + payloadBytes;
     const modelBytes = line === "model" ? payloadBytes : this.modelBytes;
     if (waitingBytes > unsentBytesMax(this.#options.limits.bufferBytesMax, modelBytes)) {
       this.cut("buffer");
       return;
     }
-    const taken = () => {
-      if (shipment.qos === 0) this.#landed(this.subscriber.flushed(line));
-    };
-    conn.cork();
-    conn.write(prelude);
-    if (body.length === 0) conn.write(head, taken);
-    else {
-      conn.write(head);
-      conn.write(body, taken);
-    }
-    conn.uncork();
+    const taken =
+      shipment.qos === 0 ? () => this.#landed(this.subscriber.flushed(line)) : undefined;
+    // A codec model comes whole as `head`, and is as much shared as a body is.
+    if (body.length === 0) writePacket(conn, prelude, head, taken);
+    else writePacket(conn, Buffer.concat([prelude, head]), body, taken);
     this.#watch(line, payloadBytes);
   }
 
@@ -106,6 +102,7 @@ export class Link {
   }
 
   acknowledged(messageId: number): void {
+    putOffKeepalive(this.client);
     this.#landed(this.subscriber.acknowledged(messageId));
   }
 

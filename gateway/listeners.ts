@@ -6,19 +6,21 @@
  *   tls  net.Server ─▶ tls.Server ───────────────────▶ stream
  *   ws   net.Server ─▶ [tls.Server] ─▶ HTTP upgrade ─▶ stream
  *
- * Every socket is accepted by a plain `net.Server`, so that the door counts and
- * times it before TLS or HTTP spend anything on it.
+ * Every socket is accepted by a plain `net.Server` and waits at the door unread,
+ * before TLS or HTTP spend anything on it.
  * @module
  */
+import type { EventEmitter } from "node:events";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import { createServer as createNetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
 import { createWebSocketStream, type WebSocket, WebSocketServer } from "ws";
-import { limits as coreLimits, messageOf, NetworkError } from "../src/core/index.ts";
+import { type Clock, limits as coreLimits, messageOf, NetworkError } from "../src/core/index.ts";
 import { addressOf, bind } from "./bind.ts";
 import type { Arrival } from "./broker.ts";
 import { certificateOf } from "./certificate.ts";
+import { CONNACK, connackBytes } from "./connect.ts";
 import type { Door, Entrance } from "./door.ts";
 import type { BoundAddress } from "./ports.ts";
 import type { TlsFiles } from "./tls-files.ts";
@@ -41,6 +43,7 @@ export type ListenerKind = keyof ListenersOptions;
 
 export interface ListenerEnvironment {
   readonly door: Door;
+  readonly clock: Clock;
   readonly connectionsMax: number;
   readonly handshakeMs: number;
   readonly trust: Pick<Trust, "tlsContext">;
@@ -61,6 +64,10 @@ const PATH_DEFAULT = "/mqtt";
 /** A WebSocket message may hold a whole packet with room, never more (P8). */
 const MESSAGE_BYTES_MAX = 2 * coreLimits.PACKET_BYTES_MAX;
 const HTTP_HEADER_BYTES_MAX = 8 * 1024;
+/** The first byte of a CONNECT (§3.1.1). */
+const CONNECT = 0x10;
+/** How long a socket that is told "busy" may take to send its CONNECT and to read the answer. */
+const BUSY_MS_MAX = 1_000;
 
 /** The options of any kind of listener. */
 type AnyOptions = NonNullable<ListenersOptions["ws"]> & Partial<TlsFiles>;
@@ -71,15 +78,14 @@ export async function listen(
   options: AnyOptions,
   environment: ListenerEnvironment,
 ): Promise<Listener> {
-  const entrances = new Map<string, Entrance>();
-  const next = stages(kind, options, environment, entrances);
-  const server = createNetServer({ noDelay: true }, (socket) => {
-    const entrance = environment.door.enter(socket);
-    if (entrance === null) return;
-    const peer = peerOf(socket);
-    entrances.set(peer, entrance);
-    socket.once("close", () => entrances.delete(peer));
-    next(socket);
+  const next = stages(kind, options, environment);
+  // Unread until its turn comes. A TCP peer's end is the guard's affair, which closes in its own time.
+  const how = { noDelay: true, pauseOnConnect: true, allowHalfOpen: kind === "tcp" };
+  const server = createNetServer(how, (socket) => {
+    environment.door.enter(socket, {
+      admit: (entrance) => next(socket, entrance),
+      turnAway: () => (kind === "tcp" ? answerBusy(socket, environment.clock) : socket.destroy()),
+    });
   });
   server.maxConnections = environment.connectionsMax;
   const { host, port } = options;
@@ -107,32 +113,62 @@ function stages(
   kind: ListenerKind,
   options: AnyOptions,
   environment: ListenerEnvironment,
-  entrances: ReadonlyMap<string, Entrance>,
-): (socket: Socket) => void {
-  const toBroker = (stream: Duplex, socket: Socket) => {
-    const peer = peerOf(socket);
+): (socket: Socket, entrance: Entrance) => void {
+  const accept = (stream: Duplex, socket: Socket, entrance: Entrance) =>
     environment.accept(stream, {
       address: socket.remoteAddress ?? "",
       certificate: certificateOf(socket),
-      onAccepted: () => entrances.get(peer)?.accepted(),
+      due: entrance.due,
+      onAccepted: entrance.accepted,
     });
+  if (kind === "tcp") return (socket, entrance) => accept(socket, socket, entrance);
+  const entrances = new Map<string, Entrance>();
+  const toBroker = (stream: Duplex, socket: Socket) => {
+    const entrance = entrances.get(peerOf(socket));
+    // Without one the socket is closed already.
+    if (entrance !== undefined) accept(stream, socket, entrance);
   };
-  switch (kind) {
-    case "tcp":
-      return (socket) => toBroker(socket, socket);
-    case "tls": {
-      const server = tlsServer(options as TlsFiles, environment);
-      server.on("secureConnection", (socket) => toBroker(socket, socket));
-      return (socket) => server.emit("connection", socket);
-    }
-    case "ws": {
-      const upgrades = upgradeServer(options.path ?? PATH_DEFAULT, toBroker);
-      if (options.tls === undefined) return (socket) => upgrades.emit("connection", socket);
-      const server = tlsServer(options.tls, environment);
-      server.on("secureConnection", (socket) => upgrades.emit("connection", socket));
-      return (socket) => server.emit("connection", socket);
-    }
+  const server = serverOf(kind, options, environment, toBroker);
+  return (socket, entrance) => {
+    const peer = peerOf(socket);
+    entrances.set(peer, entrance);
+    socket.once("close", () => entrances.delete(peer));
+    server.emit("connection", socket);
+    socket.resume();
+  };
+}
+
+/** The server whose event "connection" takes a socket of this kind; it calls `toBroker` in the end. */
+function serverOf(
+  kind: "tls" | "ws",
+  options: AnyOptions,
+  environment: ListenerEnvironment,
+  toBroker: (stream: Duplex, socket: Socket) => void,
+): EventEmitter {
+  if (kind === "tls") {
+    const server = tlsServer(options as TlsFiles, environment);
+    return server.on("secureConnection", (socket) => toBroker(socket, socket));
   }
+  const upgrades = upgradeServer(options.path ?? PATH_DEFAULT, toBroker);
+  if (options.tls === undefined) return upgrades;
+  const server = tlsServer(options.tls, environment);
+  return server.on("secureConnection", (socket) => upgrades.emit("connection", socket));
+}
+
+/**
+ * CONNACK 3 to a CONNECT of which nothing was read, without a broker's connection for it; whatever
+ * else a peer has sent is not answered [MQTT-3.1.4-5].
+ */
+function answerBusy(socket: Socket, clock: Clock): void {
+  const timer = clock.after(BUSY_MS_MAX, () => socket.destroy(), { background: true });
+  socket.on("error", () => {});
+  socket.once("close", () => timer.cancel());
+  socket.once("end", () => socket.destroy());
+  socket.once("data", (chunk: Buffer) => {
+    if (chunk[0] === CONNECT) socket.end(connackBytes(CONNACK.busy));
+    else socket.destroy();
+  });
+  socket.resume();
 }
 
 function tlsServer(files: TlsFiles, environment: ListenerEnvironment): TlsServer {

@@ -167,6 +167,11 @@ export class Subscriber {
     }
   }
 
+  /** The newest view seen on this connection; null before the first. */
+  get known(): DeviceView | null {
+    return this.#known;
+  }
+
   /** The minor this device speaks, for a session that outlives the connection. */
   get minor(): number {
     return this.#minor ?? 0;
@@ -274,11 +279,13 @@ export class Subscriber {
         ? this.#begin(view, newest)
         : { ...unfinished, part: unfinished.part + 1 };
     const { base, minor, part, parts } = step;
-    const head = this.#ship("down", { version, base, completes: part === parts }, step.retain);
-    this.#transition = { ...step, retain: head.retain };
+    const content = { line: "down", base, minor, applied, part } as const;
+    const of = { version, base, completes: part === parts };
+    const shipment = this.#ship(content, of, step.retain);
+    this.#transition = { ...step, retain: shipment.retain };
     this.#sentVersion = version;
     this.#sentApplied = applied;
-    return { ...head, content: { line: "down", base, minor, applied, part } };
+    return shipment;
   }
 
   /** The transition to `version` of which parts are still to be sent. */
@@ -296,28 +303,30 @@ export class Subscriber {
   }
 
   #shipErr(untold: readonly Problem[], all: readonly Problem[]): Shipment {
-    const head = this.#ship("err", { version: 0, base: 0, completes: false }, false);
+    const of = { version: 0, base: 0, completes: false };
+    const shipment = this.#ship({ line: "err", problems: untold }, of, false);
     this.#told = new Set(all.map(nameOf));
-    return { ...head, content: { line: "err", problems: untold } };
+    return shipment;
   }
 
   /** `retains` when the message belongs to one that answered a SUBSCRIBE. */
   #ship(
-    line: Line,
-    of: Pick<InFlight, "version" | "base" | "completes">,
+    content: Exclude<Content, { line: "model" }>,
+    { version, base, completes }: Pick<InFlight, "version" | "base" | "completes">,
     retains: boolean,
-  ): Omit<Shipment, "content"> {
-    const state = this.#lines[line];
+  ): Shipment {
+    const state = this.#lines[content.line];
     assert(state.inFlight === null && state.qos !== null, "one message in flight per line");
-    const again = state.qos === 1 ? state.redeliver : null;
-    const messageId = state.qos === 0 ? 0 : (again?.messageId ?? this.#newMessageId());
+    const { qos } = state;
+    const again = qos === 1 ? state.redeliver : null;
+    const messageId = qos === 0 ? 0 : (again?.messageId ?? this.#newMessageId());
     const retain = again?.retain ?? (state.retainNext || retains);
-    state.inFlight = { ...of, messageId, retain, qos: state.qos };
+    state.inFlight = { version, base, completes, messageId, retain, qos };
     state.redeliver = null;
     // After a redelivery the SUBSCRIBE's own retained message is still owed.
     state.owed = again !== null && state.retainNext;
     if (again === null) state.retainNext = false;
-    return { messageId, qos: state.qos, retain, dup: again !== null };
+    return { messageId, qos, retain, dup: again !== null, content };
   }
 
   #inFlightOn(line: Content["line"]): { messageId: number; qos: GrantedQos } | null {
@@ -340,15 +349,21 @@ export class Subscriber {
   }
 
   #newMessageId(): number {
-    const used = [this.#lines.down, this.#lines.err].map(
-      ({ inFlight, redeliver }) => inFlight?.messageId ?? redeliver?.messageId,
-    );
-    used.push(this.models.inFlight?.messageId);
     do {
       this.#lastMessageId = (this.#lastMessageId % PACKET_ID_MAX) + 1;
-    } while (used.includes(this.#lastMessageId));
+    } while (this.#isUsed(this.#lastMessageId));
     return this.#lastMessageId;
   }
+
+  #isUsed(messageId: number): boolean {
+    const { down, err } = this.#lines;
+    const modelId = this.models.inFlight?.messageId;
+    return messageId === idOn(down) || messageId === idOn(err) || messageId === modelId;
+  }
+}
+
+function idOn({ inFlight, redeliver }: LineState): number | undefined {
+  return inFlight?.messageId ?? redeliver?.messageId;
 }
 
 function newLine(): LineState {

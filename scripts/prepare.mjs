@@ -19,9 +19,21 @@ const BUILT = [
   "dist/src/cli/main.js",
   "dist/bench/codec/main.js",
   "dist/bench/connections/main.js",
+  "dist/bench/embedded/main.js",
   "dist/bench/ingest/main.js",
+  "dist/bench/restart/main.js",
+  "dist/bench/scale/main.js",
+  "dist/fuzz/main.js",
 ];
-const SOURCES = ["src", "gateway", "device", "bench", "tsconfig.json", "tsconfig.build.json"];
+const SOURCES = [
+  "src",
+  "gateway",
+  "device",
+  "bench",
+  "fuzz",
+  "tsconfig.json",
+  "tsconfig.build.json",
+];
 
 /** An end that was foreseen: `message` is for the user, `exitCode` for the caller. */
 export class Stop extends Error {

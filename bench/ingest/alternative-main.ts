@@ -44,6 +44,7 @@ async function serveMqtt(queue: Queue | null): Promise<void> {
 }
 
 async function serveHttp(queue: Queue): Promise<void> {
+  // Keep-alive is its default, as is no log; Node's HTTP server sets TCP_NODELAY by itself.
   const app = fastify();
   app.post("/deltas", async (request, reply) => {
     await queue.add("delta", request.body, JOB_OPTIONS);

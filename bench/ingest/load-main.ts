@@ -6,8 +6,8 @@
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadZstd } from "../../src/wire/index.ts";
+import { quantile } from "../support/numbers.ts";
 import { type FrameTemplate, frameOf, frameTemplate } from "./frames.ts";
-import { quantile } from "./numbers.ts";
 import { PROTOCOLS, type ProtocolName } from "./protocols.ts";
 
 export interface LoadPlan {
@@ -31,6 +31,17 @@ export interface LoadResult {
   readonly ackMsP99: number;
   /** Of the whole run, warm-up and the last answers included. */
   readonly acked: number;
+  readonly generator: GeneratorHealth;
+}
+
+/** What the generator was at, of the measured time. */
+export interface GeneratorHealth {
+  /** CPU, cores. */
+  readonly cores: number;
+  /** Share of the time in which the event loop did not wait, 0–1. */
+  readonly busy: number;
+  /** 99 % of an open loop's requests left at most so long after they were due, milliseconds. */
+  readonly lateMsP99: number;
 }
 
 export type LoadMessage =
@@ -41,6 +52,8 @@ const VARIANTS = 4;
 const TICK_MS = 1;
 const CONNECT_PAUSE_MS = 5;
 const CONNECTS_PER_PAUSE = 10;
+/** How long all connections together may take, milliseconds. */
+const CONNECT_MS_MAX = 30_000;
 /** How long the last answers may take before they count as lost, milliseconds. */
 const LAST_ANSWERS_MS_MAX = 20_000;
 
@@ -58,11 +71,13 @@ interface Connection {
 async function load(plan: LoadPlan, go: Promise<void>): Promise<LoadResult> {
   const protocol = PROTOCOLS[plan.protocol];
   const latenciesMs: number[] = [];
+  const lateMs: number[] = [];
   let phase: "warm-up" | "measure" | "over" = "warm-up";
   let acked = 0;
   let measured = 0;
 
   const send = (connection: Connection, atMs: number) => {
+    if (phase === "measure" && plan.inFlight === null) lateMs.push(performance.now() - atMs);
     connection.count++;
     const template = connection.templates[connection.count % VARIANTS] as FrameTemplate;
     const frame = frameOf(template, connection.count);
@@ -102,19 +117,34 @@ async function load(plan: LoadPlan, go: Promise<void>): Promise<LoadResult> {
     plan.inFlight === null ? startOpenLoop(plan, startedAtMs, connections, send) : null;
   await sleep(plan.warmupMs);
   phase = "measure";
-  const measuredFromMs = performance.now();
+  const health = watchSelf();
   await sleep(plan.measureMs);
   phase = "over";
-  const measuredS = (performance.now() - measuredFromMs) / 1_000;
+  const { elapsedS, cores, busy } = health();
   clearInterval(openLoop ?? undefined);
   await lastAnswers(connections);
   for (const { socket } of connections) socket.removeAllListeners("close").destroy();
   latenciesMs.sort((a, b) => a - b);
+  lateMs.sort((a, b) => a - b);
   return {
-    ratePerS: measured / measuredS,
+    ratePerS: measured / elapsedS,
     ackMsP50: quantile(latenciesMs, 0.5),
     ackMsP99: quantile(latenciesMs, 0.99),
     acked,
+    generator: { cores, busy, lateMsP99: quantile(lateMs, 0.99) },
+  };
+}
+
+/** What this process is at between the call and the call of what it gives back. */
+function watchSelf(): () => { elapsedS: number; cores: number; busy: number } {
+  const fromMs = performance.now();
+  const cpu = process.cpuUsage();
+  const loop = performance.eventLoopUtilization();
+  return () => {
+    const elapsedS = (performance.now() - fromMs) / 1_000;
+    const { user, system } = process.cpuUsage(cpu);
+    const busy = performance.eventLoopUtilization(loop).utilization;
+    return { elapsedS, cores: (user + system) / 1e6 / elapsedS, busy };
   };
 }
 
@@ -141,6 +171,7 @@ async function connectAll(
 ): Promise<readonly Connection[]> {
   const zstd = await loadZstd();
   const connections: Connection[] = [];
+  const untilMs = performance.now() + CONNECT_MS_MAX;
   for (let device = 0; device < plan.connections; device++) {
     const templates = Array.from({ length: VARIANTS }, (_, variant) =>
       frameTemplate({ device, epoch: plan.epoch, variant }, Math.random, zstd),
@@ -160,7 +191,13 @@ async function connectAll(
     if (device % CONNECTS_PER_PAUSE === 0) await sleep(CONNECT_PAUSE_MS);
   }
   const isUp = ({ greeted, socket }: Connection) => greeted && !socket.connecting;
-  while (!connections.every(isUp)) await sleep(CONNECT_PAUSE_MS);
+  while (!connections.every(isUp)) {
+    if (performance.now() > untilMs) {
+      const up = connections.filter(isUp).length;
+      throw new Error(`only ${up} of ${plan.connections} connections came up on ${plan.port}`);
+    }
+    await sleep(CONNECT_PAUSE_MS);
+  }
   return connections;
 }
 
@@ -173,6 +210,8 @@ async function lastAnswers(connections: readonly Connection[]): Promise<void> {
 }
 
 function main(): void {
+  // Nobody waits for what it measures any more.
+  process.once("disconnect", () => process.exit(1));
   let goNow = () => {};
   const go = new Promise<void>((resolve) => {
     goNow = resolve;

@@ -5,9 +5,9 @@
  * @module
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
 import { CommanderError } from "commander";
 import { messageOf } from "../../src/core/index.ts";
+import { machineName } from "../support/report.ts";
 import { parseOptions } from "./options.ts";
 import { mediansOf, type Report, ratiosOf, textOf } from "./report.ts";
 import { runRounds } from "./run.ts";
@@ -19,18 +19,13 @@ function say(line: string): void {
   process.stderr.write(`bench: ${line}\n`);
 }
 
-function machineName(): string {
-  const memoryGiB = Math.round(totalmem() / 1024 ** 3);
-  const node = `node ${process.versions.node}`;
-  return `${cpus().length} × ${cpus()[0]?.model}, ${memoryGiB} GiB, ${process.platform}, ${node}`;
-}
-
 async function main(args: readonly string[]): Promise<number> {
   try {
     const options = parseOptions(args);
-    const rows = mediansOf(await runRounds(options, say));
+    const runs = await runRounds(options, say);
     const date = new Date().toISOString().slice(0, 10);
-    const report: Report = { machine: machineName(), date, rows, ratios: ratiosOf(rows) };
+    const figures = { rows: mediansOf(runs), ratios: ratiosOf(runs) };
+    const report: Report = { machine: machineName(), date, ...figures };
     const json = `${JSON.stringify(report)}\n`;
     if (options.save) {
       const file = `${RESULTS}/${date}.json`;

@@ -3,11 +3,13 @@
  * @module
  */
 import { Command, InvalidArgumentError } from "commander";
+import { SCENARIOS, type Scenario } from "./report.ts";
 
 export interface Options {
   readonly json: boolean;
   readonly save: boolean;
   readonly quick: boolean;
+  readonly scenarios: readonly Scenario[];
   /** Deltas per second of the open loop. */
   readonly ratePerS: number;
 }
@@ -21,8 +23,9 @@ redis-server on PATH is needed; Mosquitto is left out, with a word, where there 
 The table (or with --json one object) goes to stdout, progress to stderr.
 
 Examples:
-  $ npm run -s bench                          all scenarios, about three minutes
-  $ npm run -s bench -- --quick               one short round, about a minute, less exact
+  $ npm run -s bench                          all scenarios, about five minutes
+  $ npm run -s bench -- --quick               one short round, under two minutes, less exact
+  $ npm run -s bench -- --only open-loop      some of ${SCENARIOS.join(", ")}
   $ npm run -s bench -- --json > ingest.json  {machine, date, rows, ratios}
   $ npm run -s bench -- --save                also written to test/bench/results/<date>.json
   $ npm run -s bench -- --rate 2000           a slower open loop`;
@@ -34,18 +37,26 @@ export function parseOptions(args: readonly string[]): Options {
     .description("Measures the whole ingest pipeline beside what one would pick instead.")
     .option("--json", "one JSON object instead of tables")
     .option("--save", "also write the JSON to test/bench/results/<date>.json")
-    .option("--quick", "one round of short runs: about a minute, less exact")
+    .option("--quick", "one round of short runs: under two minutes, less exact")
+    .option("--only <list>", "some of the scenarios", scenarioList, [...SCENARIOS])
     .option("--rate <n>", "deltas per second of the open loop", ratePerS, RATE_PER_S.default)
     .helpOption("-h, --help", "show help")
     .addHelpText("after", EXAMPLES)
     .allowExcessArguments(false)
     .exitOverride();
   command.parse([...args], { from: "user" });
-  const parsed = command.opts<{ json?: true; save?: true; quick?: true; rate: number }>();
+  const parsed = command.opts<{
+    json?: true;
+    save?: true;
+    quick?: true;
+    only: Scenario[];
+    rate: number;
+  }>();
   return {
     json: parsed.json === true,
     save: parsed.save === true,
     quick: parsed.quick === true,
+    scenarios: parsed.only,
     ratePerS: parsed.rate,
   };
 }
@@ -54,4 +65,12 @@ function ratePerS(text: string): number {
   const value = /^\d+$/.test(text) ? Number(text) : 0;
   if (value >= 1 && value <= RATE_PER_S.max) return value;
   throw new InvalidArgumentError(`It must be an integer from 1 to ${RATE_PER_S.max}.`);
+}
+
+function scenarioList(text: string): Scenario[] {
+  return text.split(",").map((name) => {
+    const found = SCENARIOS.find((known) => known === name.trim());
+    if (found !== undefined) return found;
+    throw new InvalidArgumentError(`There is ${SCENARIOS.join(", ")}.`);
+  });
 }

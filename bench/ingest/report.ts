@@ -1,13 +1,21 @@
 /**
  * What was measured, as rows, ratios and text. Pure.
+ *
+ * Rows are medians over the rounds. A ratio is the median of the ratios of each round, whose two
+ * sides ran seconds apart: what slows the machine for a while slows both. A row whose load came from
+ * a generator that was itself at its limit says so, and so does every ratio that leans on it.
  * @module
  */
-import { median } from "./numbers.ts";
+import { columns } from "../support/columns.ts";
+import { median } from "../support/numbers.ts";
+import { rounded } from "../support/report.ts";
 
-export type Scenario = "one-in-flight" | "pipelined" | "aof-always" | "open-loop";
+export const SCENARIOS = ["one-in-flight", "aof-always", "pipelined", "open-loop"] as const;
+export type Scenario = (typeof SCENARIOS)[number];
 
 export type SystemName =
   | "omega-sync"
+  | "omega-sync, no fold"
   | "omega-sync, AOF always"
   | "aedes, stores nothing"
   | "Mosquitto, stores nothing"
@@ -26,6 +34,21 @@ export interface Row {
   readonly cpuUsPerDelta: number;
   /** Of all server processes together, at the end of a run. */
   readonly rssMiB: number;
+  /** Which process spent how much of `cpuUsPerDelta`. */
+  readonly cpuUsPerDeltaOf: Readonly<Record<string, number>>;
+  /** CPU of the load generator, cores. */
+  readonly generatorCores: number;
+  /** Share of the time in which its event loop did not wait, 0–1. */
+  readonly generatorBusy: number;
+  /** 99 % of the requests of an open loop left at most so late, milliseconds; else 0. */
+  readonly generatorLateMsP99: number;
+  /** Whether the generator, not the server, may have been what limited this. */
+  readonly generatorLimited: boolean;
+}
+
+/** One row of one round, from 1. */
+export interface Run extends Row {
+  readonly round: number;
 }
 
 export interface Ratio {
@@ -33,6 +56,9 @@ export interface Ratio {
   readonly name: string;
   readonly value: number;
   readonly floor: number;
+  /** One a round; `value` is their median. */
+  readonly rounds: readonly number[];
+  readonly generatorLimited: boolean;
 }
 
 export interface Report {
@@ -44,17 +70,41 @@ export interface Report {
 }
 
 const AT_MOST = " (at most)";
+const LIMITED = "*";
 /** An open loop's p99 may always be this, milliseconds. */
 const OPEN_LOOP_P99_MS = 15;
-const FIGURES = ["ratePerS", "ackMsP50", "ackMsP99", "cpuUsPerDelta", "rssMiB"] as const;
+/** An event loop busier than this had no time left that it did not use. */
+const GENERATOR_BUSY_MAX = 0.9;
+/** What was sent later than this is late by the generator's own fault, milliseconds. */
+const GENERATOR_LATE_MS_MAX = 5;
+const SHOWN = ["ratePerS", "ackMsP50", "ackMsP99", "cpuUsPerDelta", "rssMiB"] as const;
+const FIGURES = [...SHOWN, "generatorCores", "generatorBusy", "generatorLateMsP99"] as const;
+
+/** Whether a generator that measured this of itself may have been the limit. */
+export function isGeneratorLimited(of: {
+  readonly busy: number;
+  readonly cores: number;
+  readonly lateMsP99: number;
+}): boolean {
+  const isBusy = Math.max(of.busy, of.cores) > GENERATOR_BUSY_MAX;
+  return isBusy || of.lateMsP99 > GENERATOR_LATE_MS_MAX;
+}
 
 /** One row per scenario and system: the median over the rounds of each figure. */
-export function mediansOf(runs: readonly Row[]): Row[] {
-  const isFirst = (row: Row, at: number) => runs.findIndex((other) => isSame(row, other)) === at;
-  return runs.filter(isFirst).map((first) => {
-    const rows = runs.filter((other) => isSame(first, other));
-    const figures = FIGURES.map((name) => [name, rounded(median(rows.map((row) => row[name])))]);
-    return { ...first, ...Object.fromEntries(figures) };
+export function mediansOf(runs: readonly Run[]): Row[] {
+  const isFirst = (run: Run, at: number) => runs.findIndex((other) => isSame(run, other)) === at;
+  return runs.filter(isFirst).map(({ round: _, ...first }) => {
+    const same = runs.filter((other) => isSame(first, other));
+    const middle = (pick: (run: Run) => number) => rounded(median(same.map(pick)));
+    const parts = Object.keys(first.cpuUsPerDeltaOf);
+    return {
+      ...first,
+      ...Object.fromEntries(FIGURES.map((name) => [name, middle((run) => run[name])])),
+      cpuUsPerDeltaOf: Object.fromEntries(
+        parts.map((part) => [part, middle((run) => run.cpuUsPerDeltaOf[part] ?? 0)]),
+      ),
+      generatorLimited: same.some((run) => run.generatorLimited),
+    };
   });
 }
 
@@ -62,47 +112,83 @@ function isSame(a: Row, b: Row): boolean {
   return a.scenario === b.scenario && a.system === b.system;
 }
 
-/** The ratios that `rows` have both sides of. */
-export function ratiosOf(rows: readonly Row[]): Ratio[] {
-  const row = (scenario: Scenario, system: SystemName) =>
-    rows.find((one) => one.scenario === scenario && one.system === system);
-  const one = (system: SystemName) => row("one-in-flight", system);
-  const bare = "aedes, stores nothing";
-  const openBare = row("open-loop", bare);
-  const openBoundMs = openBare && Math.max(OPEN_LOOP_P99_MS, 2 * openBare.ackMsP99);
-  const ours = one("omega-sync");
-  return [
-    ratio("one in flight: rate, omega-sync / bare aedes", 0.7, ours?.ratePerS, one(bare)?.ratePerS),
-    ratio(
-      "one in flight: rate, omega-sync / Queue.add per message",
-      ...([4, ours?.ratePerS, one("aedes + Queue.add")?.ratePerS] as const),
-    ),
-    ratio(
-      `one in flight: CPU per delta, omega-sync / Fastify${AT_MOST}`,
-      ...([0.25, ours?.cpuUsPerDelta, one("Fastify + Queue.add")?.cpuUsPerDelta] as const),
-    ),
-    ratio(
-      "pipelined: rate, omega-sync / bare aedes",
-      ...([
-        0.4,
-        row("pipelined", "omega-sync")?.ratePerS,
-        row("pipelined", bare)?.ratePerS,
-      ] as const),
-    ),
-    ratio(
-      "one in flight: rate, AOF always / everysec",
-      ...([0.9, row("aof-always", "omega-sync, AOF always")?.ratePerS, ours?.ratePerS] as const),
-    ),
-    ratio(
-      `open loop: p99, omega-sync / max(15 ms, 2 x bare aedes)${AT_MOST}`,
-      ...([1, row("open-loop", "omega-sync")?.ackMsP99, openBoundMs] as const),
-    ),
-  ].filter((found) => found !== null);
+type Figure = (typeof SHOWN)[number];
+
+/** `above` ÷ `below` of one scenario; of `above` alone when there is no `below`. */
+interface RatioRule {
+  readonly name: string;
+  readonly floor: number;
+  readonly scenario: Scenario;
+  readonly figure: Figure;
+  readonly above: SystemName;
+  readonly below?: SystemName;
+  /** What to divide by, when that is not the figure itself. */
+  readonly divisor?: (below: number) => number;
 }
 
-function ratio(name: string, floor: number, above?: number, below?: number): Ratio | null {
-  if (above === undefined || below === undefined) return null;
-  return { name, value: rounded(above / below), floor };
+const RULES: readonly RatioRule[] = [
+  {
+    name: "one in flight: rate, omega-sync / bare aedes",
+    ...{ floor: 0.7, scenario: "one-in-flight", figure: "ratePerS" },
+    ...{ above: "omega-sync", below: "aedes, stores nothing" },
+  },
+  {
+    name: "one in flight: rate, omega-sync / Queue.add per message",
+    ...{ floor: 4, scenario: "one-in-flight", figure: "ratePerS" },
+    ...{ above: "omega-sync", below: "aedes + Queue.add" },
+  },
+  {
+    name: `one in flight: CPU per delta, omega-sync / Fastify${AT_MOST}`,
+    ...{ floor: 0.25, scenario: "one-in-flight", figure: "cpuUsPerDelta" },
+    ...{ above: "omega-sync", below: "Fastify + Queue.add" },
+  },
+  {
+    name: `one in flight: CPU µs per delta, gateway + Redis + queue worker${AT_MOST}`,
+    ...{ floor: 50, scenario: "one-in-flight", figure: "cpuUsPerDelta" },
+    above: "omega-sync, no fold",
+  },
+  {
+    name: "pipelined: rate, omega-sync / bare aedes",
+    ...{ floor: 0.4, scenario: "pipelined", figure: "ratePerS" },
+    ...{ above: "omega-sync", below: "aedes, stores nothing" },
+  },
+  {
+    name: "one in flight: rate, AOF always / everysec",
+    ...{ floor: 0.9, scenario: "aof-always", figure: "ratePerS" },
+    ...{ above: "omega-sync, AOF always", below: "omega-sync" },
+  },
+  {
+    name: `open loop: p99, omega-sync / max(15 ms, 2 x bare aedes)${AT_MOST}`,
+    ...{ floor: 1, scenario: "open-loop", figure: "ackMsP99" },
+    ...{ above: "omega-sync", below: "aedes, stores nothing" },
+    divisor: (bareMs) => Math.max(OPEN_LOOP_P99_MS, 2 * bareMs),
+  },
+];
+
+/** The ratios that `runs` have both sides of. */
+export function ratiosOf(runs: readonly Run[]): Ratio[] {
+  return RULES.flatMap((rule) => {
+    const { name, floor, figure, below, divisor = (value) => value } = rule;
+    const sides = sidesOf(rule, runs);
+    if (sides.length === 0) return [];
+    const rounds = sides.map(([above, beside]) =>
+      below === undefined ? above[figure] : above[figure] / divisor(beside[figure]),
+    );
+    return {
+      ...{ name, value: rounded(median(rounds)), floor, rounds: rounds.map(rounded) },
+      generatorLimited: sides.flat().some((run) => run.generatorLimited),
+    };
+  });
+}
+
+/** Of each round that has both, the run above and the run below the line. */
+function sidesOf({ scenario, above, below = above }: RatioRule, runs: readonly Run[]) {
+  return runs.flatMap((run): [Run, Run][] => {
+    if (run.scenario !== scenario || run.system !== above) return [];
+    const isOther = (other: Run) => isSame({ ...run, system: below }, other);
+    const beside = runs.find((other) => other.round === run.round && isOther(other));
+    return beside === undefined ? [] : [[run, beside]];
+  });
 }
 
 /** Whether the floor, or the upper bound, is kept. */
@@ -110,31 +196,27 @@ export function isMet({ name, value, floor }: Ratio): boolean {
   return name.endsWith(AT_MOST) ? value <= floor : value >= floor;
 }
 
-/** Three significant digits: a run on a shared machine has no more. */
-function rounded(value: number): number {
-  return Number(value.toPrecision(3));
-}
-
 /** The report for people. */
 export function textOf({ machine, date, rows, ratios }: Report): string {
   const head = ["scenario", "system", "acked/s", "p50 ms", "p99 ms", "CPU µs/delta", "RSS MiB"];
   const cells = rows.map((row) => [
-    row.scenario,
-    row.system,
-    ...FIGURES.map((name) => `${row[name]}`),
+    ...[row.scenario, row.system, ...SHOWN.map((name) => `${row[name]}`)],
+    `${row.generatorCores} / ${row.generatorBusy}${row.generatorLimited ? LIMITED : ""}`,
+    partsOf(row),
   ]);
-  const ratioHead = ["ratio", "value", "floor", ""];
   const ratioCells = ratios.map((one) => [
-    ...[one.name, `${one.value}`, `${one.floor}`, isMet(one) ? "met" : "MISSED"],
+    ...[one.name, `${one.value}${one.generatorLimited ? LIMITED : ""}`, `${one.floor}`],
+    ...[isMet(one) ? "met" : "MISSED", one.rounds.join(" ")],
   ]);
-  const tables = [columns([head, ...cells], 2), columns([ratioHead, ...ratioCells], 1)];
+  const tables = [
+    columns([[...head, "generator", "CPU µs/delta of each process"], ...cells], "llrrrrrrl"),
+    columns([["ratio", "value", "floor", "", "rounds"], ...ratioCells], "lrrll"),
+    `generator: cores used / share of the time busy. ${LIMITED} the load generator may have been the limit.`,
+  ];
   return `${date}, ${machine}\n\n${tables.join("\n\n")}\n`;
 }
 
-/** Lines of cells in columns, the first `leftCount` of them flush left. */
-function columns(lines: readonly (readonly string[])[], leftCount: number): string {
-  const widths = (lines[0] ?? []).map((_, at) => Math.max(...lines.map((l) => l[at]?.length ?? 0)));
-  const pad = (cell: string, at: number) =>
-    at < leftCount ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0);
-  return lines.map((line) => line.map(pad).join("  ").trimEnd()).join("\n");
+function partsOf({ cpuUsPerDeltaOf }: Row): string {
+  const parts = Object.entries(cpuUsPerDeltaOf);
+  return parts.map(([part, us]) => `${part} ${us}`).join(", ");
 }

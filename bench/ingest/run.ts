@@ -2,14 +2,20 @@
  * The rounds: every system in every scenario in turn, so that what slows the machine slows them all.
  * @module
  */
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cpuUs, firstMessage, rssBytes, start, stop, WITH_IPC } from "../support/processes.ts";
 import type { LoadMessage, LoadPlan, LoadResult } from "./load-main.ts";
 import type { Options } from "./options.ts";
-import { cpuUs, rssMiB, stop } from "./processes.ts";
-import type { Row, Scenario } from "./report.ts";
+import {
+  isGeneratorLimited,
+  type Row,
+  type Run,
+  type Scenario,
+  type SystemName,
+} from "./report.ts";
 import * as systems from "./systems.ts";
 
 type Say = (line: string) => void;
@@ -31,30 +37,59 @@ const PACE = {
   full: { rounds: 3, warmupMs: 700, measureMs: 2_000 },
   quick: { rounds: 1, warmupMs: 500, measureMs: 1_500 },
 } as const;
+const CONNECT_MS_MAX = 40_000;
+/** Round 0 only warms up. */
+const WARM = { warmupMs: 300, measureMs: 700 } as const;
+/** After the measured time: the last answers, and the report. */
+const LAST_MS_MAX = 30_000;
+const MIB = 1024 ** 2;
+
+const BESIDE: readonly SystemName[] = [
+  "omega-sync",
+  "aedes, stores nothing",
+  "Mosquitto, stores nothing",
+  "omega-sync, no fold",
+  "aedes + Queue.add",
+  "Fastify + Queue.add",
+  "raw Redis RPUSH",
+];
+/** Who takes part in what; those of one ratio stand next to one another. */
+const PARTICIPANTS: Readonly<Record<Scenario, readonly SystemName[]>> = {
+  "one-in-flight": BESIDE,
+  "aof-always": ["omega-sync", "omega-sync, AOF always"],
+  pipelined: BESIDE,
+  "open-loop": ["omega-sync", "aedes, stores nothing"],
+};
 
 /** Every run of every round. Stops what it started, whatever happens. */
-export async function runRounds(options: Options, say: Say): Promise<Row[]> {
+export async function runRounds(options: Options, say: Say): Promise<Run[]> {
   const pace = options.quick ? PACE.quick : PACE.full;
   const started: Entrant[] = [];
   try {
-    await startAll(started, say);
-    const rows: Row[] = [];
+    await startAll(options.scenarios, started, say);
+    const runs: Run[] = [];
     // Round 0 is for engines and databases to get warm, and counts for nothing.
     for (let round = 0; round <= pace.rounds; round++) {
-      for (const [scenario, entrants] of turns(started)) {
+      for (const scenario of options.scenarios) {
+        const names = PARTICIPANTS[scenario];
+        const entrants = started.filter(({ system }) => names.includes(system.name));
         for (const entrant of rotated(entrants, round)) {
-          const row = await measure(scenario, entrant, { ...pace, ratePerS: options.ratePerS });
-          say(
-            `round ${round}/${pace.rounds}, ${scenario}, ${row.system}: ${row.ratePerS.toFixed(0)}/s`,
-          );
-          if (round > 0) rows.push(row);
+          const times = round === 0 ? WARM : pace;
+          const row = await measure(scenario, entrant, { ...times, ratePerS: options.ratePerS });
+          say(`round ${round}/${pace.rounds}, ${scenario}, ${lineOf(row)}`);
+          if (round > 0) runs.push({ ...row, round });
         }
       }
     }
-    return rows;
+    return runs;
   } finally {
     await Promise.allSettled(started.map(({ system }) => system.stop()));
   }
+}
+
+function lineOf({ system, ratePerS, cpuUsPerDelta, generatorBusy }: Row): string {
+  const figures = [`${ratePerS.toFixed(0)}/s`, `${cpuUsPerDelta.toFixed(0)} µs`];
+  return `${system}: ${figures.join(", ")}, generator ${generatorBusy.toFixed(2)}`;
 }
 
 /** Another one begins each round. */
@@ -63,34 +98,42 @@ function rotated<T>(list: readonly T[], by: number): T[] {
   return [...list.slice(from), ...list.slice(0, from)];
 }
 
-async function startAll(started: Entrant[], say: Say): Promise<void> {
+async function startAll(
+  scenarios: readonly Scenario[],
+  started: Entrant[],
+  say: Say,
+): Promise<void> {
   say("starting the systems");
-  const add = (system: systems.System) => started.push({ system, epoch: 0, acked: 0 });
-  add(await systems.startOurs("everysec"));
-  add(await systems.startBare());
-  const mosquitto = programPath("mosquitto");
-  if (mosquitto === null)
-    say("Mosquitto is left out: no mosquitto on PATH (apt-get install mosquitto)");
-  else add(await systems.startMosquitto(mosquitto));
-  add(await systems.startQueued("queue-add"));
-  add(await systems.startQueued("fastify"));
-  add(await systems.startRaw());
-  add(await systems.startOurs("always"));
+  const wanted = new Set(scenarios.flatMap((scenario) => PARTICIPANTS[scenario]));
+  for (const name of wanted) {
+    const system = await startSystem(name);
+    if (system !== null) started.push({ system, epoch: 0, acked: 0 });
+    else say(`${name}: left out, there is no mosquitto on PATH (apt-get install mosquitto)`);
+  }
 }
 
-/** Who takes part in what. */
-function turns(all: readonly Entrant[]): [Scenario, Entrant[]][] {
-  const always = all.filter(({ system }) => system.name === "omega-sync, AOF always");
-  const others = all.filter((entrant) => !always.includes(entrant));
-  const open = others.filter(({ system }) =>
-    ["omega-sync", "aedes, stores nothing"].includes(system.name),
-  );
-  return [
-    ["one-in-flight", others],
-    ["aof-always", always],
-    ["pipelined", others],
-    ["open-loop", open],
-  ];
+/** Null when the system is not installed here. */
+async function startSystem(name: SystemName): Promise<systems.System | null> {
+  switch (name) {
+    case "omega-sync":
+      return await systems.startOurs("everysec");
+    case "omega-sync, AOF always":
+      return await systems.startOurs("always");
+    case "omega-sync, no fold":
+      return await systems.startNoop();
+    case "aedes, stores nothing":
+      return await systems.startBare();
+    case "Mosquitto, stores nothing": {
+      const program = programPath("mosquitto");
+      return program === null ? null : await systems.startMosquitto(program);
+    }
+    case "aedes + Queue.add":
+      return await systems.startQueued("queue-add");
+    case "Fastify + Queue.add":
+      return await systems.startQueued("fastify");
+    case "raw Redis RPUSH":
+      return await systems.startRaw();
+  }
 }
 
 async function measure(
@@ -105,48 +148,64 @@ async function measure(
     ...{ protocol: system.protocol, port: system.port, epoch: entrant.epoch },
     ...{ ratePerS: pace.ratePerS, warmupMs: pace.warmupMs, measureMs: pace.measureMs },
   };
-  const generator = fork(LOAD, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  const generator = start(process.execPath, [LOAD], WITH_IPC);
   try {
-    const ready = messageOf(generator, "ready");
+    const ready = messageOf(generator, "ready", CONNECT_MS_MAX);
     generator.send(plan);
     await ready;
-    const beforeUs = cpuUs(system.pids);
-    const finished = messageOf(generator, "result");
+    const before = cpuOf(system);
+    const msMax = plan.warmupMs + plan.measureMs + LAST_MS_MAX;
+    const finished = messageOf(generator, "result", msMax);
     generator.send("go");
     const { result } = await finished;
     entrant.acked += result.acked;
-    const memoryMiB = rssMiB(system.pids);
+    const memory = Object.values(system.pids).map(rssBytes);
     await system.settle(entrant.acked);
-    const usedUs = cpuUs(system.pids) - beforeUs;
-    return rowOf(scenario, system, result, usedUs, memoryMiB);
+    const after = cpuOf(system);
+    const parts = Object.keys(system.pids);
+    const usOf = (part: string) => ((after[part] ?? 0) - (before[part] ?? 0)) / result.acked;
+    return rowOf(scenario, system.name, result, {
+      cpuUsPerDeltaOf: Object.fromEntries(parts.map((part) => [part, usOf(part)])),
+      rssMiB: sum(memory) / MIB,
+    });
   } finally {
     await stop(generator);
   }
 }
 
-function rowOf(
-  scenario: Scenario,
-  system: systems.System,
-  { ratePerS, ackMsP50, ackMsP99, acked }: LoadResult,
-  usedUs: number,
-  memoryMiB: number,
-): Row {
-  const cpuUsPerDelta = usedUs / acked;
-  const figures = { ratePerS, ackMsP50, ackMsP99, cpuUsPerDelta, rssMiB: memoryMiB };
-  return { scenario, system: system.name, ...figures };
+function cpuOf({ pids }: systems.System): Record<string, number> {
+  return Object.fromEntries(Object.entries(pids).map(([part, pid]) => [part, cpuUs(pid)]));
 }
 
-/** The next message of this kind; rejects when the generator ends without it. */
+function rowOf(
+  scenario: Scenario,
+  system: SystemName,
+  { ratePerS, ackMsP50, ackMsP99, generator }: LoadResult,
+  servers: Pick<Row, "cpuUsPerDeltaOf" | "rssMiB">,
+): Row {
+  return {
+    ...{ scenario, system, ratePerS, ackMsP50, ackMsP99 },
+    cpuUsPerDelta: sum(Object.values(servers.cpuUsPerDeltaOf)),
+    ...servers,
+    generatorCores: generator.cores,
+    generatorBusy: generator.busy,
+    generatorLateMsP99: generator.lateMsP99,
+    generatorLimited: isGeneratorLimited(generator),
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
 function messageOf<Kind extends LoadMessage["kind"]>(
   generator: ChildProcess,
   kind: Kind,
-): Promise<Extract<LoadMessage, { kind: Kind }>> {
-  return new Promise((resolve, reject) => {
-    generator.on("message", (message: LoadMessage) => {
-      if (message.kind === kind) resolve(message as Extract<LoadMessage, { kind: Kind }>);
-    });
-    generator.once("exit", (code) => reject(new Error(`the load generator ended (exit ${code})`)));
-  });
+  msMax: number,
+) {
+  type Wanted = Extract<LoadMessage, { kind: Kind }>;
+  const isWanted = (message: LoadMessage): message is Wanted => message.kind === kind;
+  return firstMessage(generator, isWanted, { what: "the load generator", msMax });
 }
 
 /** Where `name` is on PATH or in /usr/sbin, or null. */

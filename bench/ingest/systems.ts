@@ -3,13 +3,24 @@
  * @module
  */
 import type { ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Redis } from "ioredis";
-import { type AlternativeKind, QUEUE_NAME } from "./alternative-kinds.ts";
-import { accepting, freePort, start, stop, until } from "./processes.ts";
+import { appliedOf, openStore, SHARDS, startAggregator, startGateway } from "../support/omega.ts";
+import {
+  accepting,
+  firstMessage,
+  freePort,
+  QUIET,
+  scratchFolder,
+  start,
+  stop,
+  until,
+  WITH_IPC,
+} from "../support/processes.ts";
+import { type Fsync, startRedis } from "../support/redis.ts";
+import { type AlternativeKind, type NoopMessage, QUEUE_NAME } from "./alternative-kinds.ts";
 import { type ProtocolName, RAW_KEY } from "./protocols.ts";
 import type { SystemName } from "./report.ts";
 
@@ -17,72 +28,71 @@ export interface System {
   readonly name: SystemName;
   readonly protocol: ProtocolName;
   readonly port: number;
-  readonly pids: readonly number[];
+  /** Its processes by what they do. */
+  readonly pids: Readonly<Record<string, number>>;
   /** Waits until everything acknowledged is worked off; throws when that is not what was acked. */
   settle(ackedInAll: number): Promise<void>;
   stop(): Promise<void>;
 }
 
-type Fsync = "everysec" | "always";
-
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const CLI = here("../../src/cli/main.js");
 const ALTERNATIVE = here("./alternative-main.js");
-const APPLIED = /^omega_aggregate_applied_total(?:\{[^}]*\})? (\d+)$/gm;
+const NOOP_WORKER = here("./noop-worker-main.js");
+const ANSWER_MS_MAX = 10_000;
 
 /** Gateway and aggregator as deployed, with their defaults, and a Redis of their own. */
 export async function startOurs(fsync: Fsync): Promise<System> {
   const redis = await startRedis(fsync);
-  const [port, gatewayHttp, aggregatorHttp] = [
-    await freePort(),
-    await freePort(),
-    await freePort(),
-  ];
-  const common = ["--redis", redis.url, "--set", "log.level=error"];
-  const gateway = startOmega(
-    "gateway",
-    ["--port", `${port}`, "--http-port", `${gatewayHttp}`],
-    // Fifty connections stand for many more devices: none is to be slowed down as one.
-    [...common, "--set", "gateway.limits.deltasPerDeviceS=0"],
-  );
-  const aggregator = startOmega("aggregator", ["--http-port", `${aggregatorHttp}`], common);
-  await isReady(gatewayHttp, "the gateway");
-  await isReady(aggregatorHttp, "the aggregator");
+  const [gateway, aggregator] = await Promise.all([
+    startGateway({ redisUrl: redis.url }),
+    startAggregator({ redisUrl: redis.url }),
+  ]);
+  const store = await openStore(redis.url);
   return {
     name: fsync === "always" ? "omega-sync, AOF always" : "omega-sync",
-    ...{ protocol: "mqtt", port, pids: pidsOf([gateway, aggregator, redis.child]) },
-    async settle(ackedInAll) {
-      await until("every acked delta to be applied", async () => {
-        const applied = await appliedOf(aggregatorHttp);
+    ...{ protocol: "mqtt", port: gateway.port },
+    pids: { gateway: gateway.pid, redis: redis.pid, aggregator: aggregator.pid },
+    settle: (ackedInAll) =>
+      until("every acked delta to be applied", async () => {
+        const applied = await appliedOf(store);
         if (applied > ackedInAll) throw new Error(`acked ${ackedInAll}, applied ${applied}`);
         return applied === ackedInAll;
-      });
-    },
+      }),
     async stop() {
-      await Promise.all([stop(gateway), stop(aggregator)]);
+      await store.close();
+      await Promise.all([stop(gateway.child), stop(aggregator.child)]);
       await redis.stop();
     },
   };
 }
 
-/** What the aggregator says it applied. */
-async function appliedOf(httpPort: number): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text();
-  return [...text.matchAll(APPLIED)].reduce((sum, [, value]) => sum + Number(value), 0);
+/** The same gateway and queue, and a worker that does nothing: what there is before the fold. */
+export async function startNoop(): Promise<System> {
+  const redis = await startRedis();
+  const gateway = await startGateway({ redisUrl: redis.url });
+  const args = [NOOP_WORKER, redis.url, `${SHARDS}`];
+  const worker = start(process.execPath, args, WITH_IPC);
+  await answerOf(worker, "ready");
+  return {
+    ...{ name: "omega-sync, no fold", protocol: "mqtt", port: gateway.port },
+    pids: { gateway: gateway.pid, redis: redis.pid, worker: worker.pid ?? -1 },
+    settle: (ackedInAll) =>
+      until("every acked delta to be handled", async () => {
+        const answer = answerOf(worker, "handled");
+        worker.send("how many");
+        return (await answer).deltas >= ackedInAll;
+      }),
+    async stop() {
+      await Promise.all([stop(gateway.child), stop(worker)]);
+      await redis.stop();
+    },
+  };
 }
 
-function startOmega(command: string, own: readonly string[], common: readonly string[]) {
-  return start(process.execPath, [CLI, command, ...own, ...common]);
-}
-
-function isReady(httpPort: number, what: string): Promise<void> {
-  return until(what, async () => {
-    try {
-      return (await fetch(`http://127.0.0.1:${httpPort}/readyz`)).ok;
-    } catch {
-      return false; // Not listening yet.
-    }
-  });
+function answerOf<Kind extends NoopMessage["kind"]>(worker: ChildProcess, kind: Kind) {
+  type Wanted = Extract<NoopMessage, { kind: Kind }>;
+  const isWanted = (message: NoopMessage): message is Wanted => message.kind === kind;
+  return firstMessage(worker, isWanted, { what: "the idle worker", msMax: ANSWER_MS_MAX });
 }
 
 /** aedes and nothing else: what is acknowledged is forgotten. */
@@ -93,22 +103,36 @@ export async function startBare(): Promise<System> {
   return unstored({ name: "aedes, stores nothing", port, server });
 }
 
+/** Its acks leave at once, as those of all others do; by default Nagle's algorithm holds them. */
 export async function startMosquitto(program: string): Promise<System> {
   const port = await freePort();
-  const server = start(program, ["-p", `${port}`]);
+  const dir = scratchFolder();
+  const file = join(dir.path, "mosquitto.conf");
+  const lines = [`listener ${port} 127.0.0.1`, "allow_anonymous true", "set_tcp_nodelay true"];
+  writeFileSync(file, [...lines, "log_dest none", ""].join("\n"));
+  const server = start(program, ["-c", file], QUIET);
   await accepting(port, "Mosquitto");
-  return unstored({ name: "Mosquitto, stores nothing", port, server });
+  return unstored({ name: "Mosquitto, stores nothing", port, server }, () => dir.remove());
 }
 
-function unstored(of: { name: SystemName; port: number; server: ChildProcess }): System {
+function unstored(
+  of: { name: SystemName; port: number; server: ChildProcess },
+  stopped = () => {},
+): System {
   const { name, port, server } = of;
-  const pids = pidsOf([server]);
-  return { name, protocol: "mqtt", port, pids, settle: async () => {}, stop: () => stop(server) };
+  return {
+    ...{ name, protocol: "mqtt", port, pids: { broker: server.pid ?? -1 } },
+    settle: async () => {},
+    async stop() {
+      await stop(server);
+      stopped();
+    },
+  };
 }
 
 /** A server that adds one job per message, a worker that does nothing, and their Redis. */
 export async function startQueued(kind: "queue-add" | "fastify"): Promise<System> {
-  const redis = await startRedis("everysec");
+  const redis = await startRedis();
   const port = await freePort();
   const server = startAlternative(kind, port, redis.port);
   const worker = startAlternative("worker", 0, redis.port);
@@ -117,7 +141,7 @@ export async function startQueued(kind: "queue-add" | "fastify"): Promise<System
   return {
     name: kind === "fastify" ? "Fastify + Queue.add" : "aedes + Queue.add",
     protocol: kind === "fastify" ? "http" : "mqtt",
-    ...{ port, pids: pidsOf([server, worker, redis.child]) },
+    ...{ port, pids: { server: server.pid ?? -1, redis: redis.pid, worker: worker.pid ?? -1 } },
     settle: () =>
       until(`the worker of ${kind}`, async () => {
         const lists = ["wait", "active"].map((list) => jobs.llen(`bull:${QUEUE_NAME}:${list}`));
@@ -133,11 +157,11 @@ export async function startQueued(kind: "queue-add" | "fastify"): Promise<System
 
 /** The same bytes pushed onto a list: what durability alone costs. */
 export async function startRaw(): Promise<System> {
-  const redis = await startRedis("everysec");
+  const redis = await startRedis();
   const client = new Redis(redis.url);
   return {
     ...{ name: "raw Redis RPUSH", protocol: "redis", port: redis.port },
-    pids: pidsOf([redis.child]),
+    pids: { redis: redis.pid },
     settle: async () => void (await client.unlink(RAW_KEY)),
     async stop() {
       client.disconnect();
@@ -147,26 +171,5 @@ export async function startRaw(): Promise<System> {
 }
 
 function startAlternative(kind: AlternativeKind, port: number, redisPort: number): ChildProcess {
-  return start(process.execPath, [ALTERNATIVE, kind, `${port}`, `${redisPort}`]);
-}
-
-async function startRedis(fsync: Fsync) {
-  const port = await freePort();
-  const dir = mkdtempSync(join(tmpdir(), "omega-bench-redis-"));
-  const child = start("redis-server", [
-    ...["--port", `${port}`, "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
-    ...["--appendonly", "yes", "--appendfsync", fsync, "--maxmemory-policy", "noeviction"],
-  ]);
-  await accepting(port, "redis-server (is it installed?)");
-  return {
-    ...{ child, port, url: `redis://127.0.0.1:${port}` },
-    async stop() {
-      await stop(child);
-      rmSync(dir, { recursive: true, force: true });
-    },
-  };
-}
-
-function pidsOf(processes: readonly ChildProcess[]): number[] {
-  return processes.map(({ pid }) => pid ?? -1);
+  return start(process.execPath, [ALTERNATIVE, kind, `${port}`, `${redisPort}`], QUIET);
 }

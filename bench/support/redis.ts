@@ -1,34 +1,34 @@
 /**
- * A redis-server of the bench's own: loopback, a free port, an append-only file that is synced every second.
+ * A redis-server of the bench's own: loopback, a free port, an append-only file in a scratch folder.
  * @module
  */
-import { mkdtempSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { firstLine, freePort, start, stop } from "./processes.ts";
+import { firstLine, freePort, scratchFolder, start, stop } from "./processes.ts";
+
+export type Fsync = "everysec" | "always";
 
 export interface RedisServer {
   readonly url: string;
+  readonly port: number;
   readonly pid: number;
   stop(): Promise<void>;
 }
 
 /** Needs `redis-server` on the PATH. */
-export async function startRedis(): Promise<RedisServer> {
+export async function startRedis(fsync: Fsync = "everysec"): Promise<RedisServer> {
   const port = await freePort();
-  const dir = mkdtempSync(join(tmpdir(), "omega-bench-redis-"));
+  const dir = scratchFolder();
   const child = start("redis-server", [
-    ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
-    ...["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"],
+    ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir.path, "--save", ""],
+    ...["--appendonly", "yes", "--appendfsync", fsync, "--maxmemory-policy", "noeviction"],
+    // A rewrite of the file is a process of its own, and would fall into some runs and not others.
+    ...["--auto-aof-rewrite-percentage", "0"],
   ]);
   await firstLine(child, (line) => line.includes("Ready to accept connections"));
   return {
-    url: `redis://127.0.0.1:${port}`,
-    pid: child.pid ?? -1,
+    ...{ url: `redis://127.0.0.1:${port}`, port, pid: child.pid ?? -1 },
     async stop() {
       await stop(child);
-      await rm(dir, { recursive: true, force: true });
+      dir.remove();
     },
   };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { cpus, totalmem } from "node:os";
+import { columns } from "./columns.ts";
 
 /** One measured figure. */
 export interface Row {
@@ -13,11 +14,12 @@ export interface Row {
   readonly unit: string;
 }
 
-/** A bound on a figure; `value` must be at most `bound`. */
+/** A bound on a figure: `value` must be at most `bound`, or with `least` at least. */
 export interface Floor {
   readonly name: string;
   readonly value: number;
   readonly bound: number;
+  readonly least?: true;
   readonly unit: string;
   readonly met: boolean;
 }
@@ -34,6 +36,10 @@ export function atMost(name: string, value: number, bound: number, unit: string)
   return { name, value: rounded(value), bound, unit, met: value <= bound };
 }
 
+export function atLeast(name: string, value: number, bound: number, unit: string): Floor {
+  return { name, value: rounded(value), bound, least: true, unit, met: value >= bound };
+}
+
 export function reportOf(rows: readonly Row[], floors: readonly Floor[]): Report {
   const date = new Date().toISOString().slice(0, 10);
   const exact = rows.map((row) => ({ ...row, value: rounded(row.value) }));
@@ -43,35 +49,24 @@ export function reportOf(rows: readonly Row[], floors: readonly Floor[]): Report
 /** The report for people. */
 export function textOf({ machine, date, rows, floors }: Report): string {
   const cells = rows.map(({ scenario, name, value, unit }) => [scenario, name, `${value}`, unit]);
-  const verdicts = floors.map(({ name, value, bound, unit, met }) => [
-    ...[name, `${value}`, `≤ ${bound}`, unit, met ? "met" : "MISSED"],
+  const verdicts = floors.map(({ name, value, bound, least, unit, met }) => [
+    ...[name, `${value}`, `${least ? "≥" : "≤"} ${bound}`, unit, met ? "met" : "MISSED"],
   ]);
   const tables = [
-    columns([["scenario", "figure", "value", "unit"], ...cells], 2),
-    columns([["floor", "value", "bound", "unit", ""], ...verdicts], 1),
+    columns([["scenario", "figure", "value", "unit"], ...cells], "llrl"),
+    columns([["floor", "value", "bound", "unit", ""], ...verdicts], "lrrll"),
   ];
   return `${date}, ${machine}\n\n${tables.join("\n\n")}\n`;
 }
 
 /** Three significant digits: a run on a shared machine has no more. */
-function rounded(value: number): number {
+export function rounded(value: number): number {
   return Number(value.toPrecision(3));
 }
 
-function machineName(): string {
+/** Processors, memory, system and Node. */
+export function machineName(): string {
   const memoryGiB = Math.round(totalmem() / 1024 ** 3);
   const node = `node ${process.versions.node}`;
   return `${cpus().length} × ${cpus()[0]?.model}, ${memoryGiB} GiB, ${process.platform}, ${node}`;
-}
-
-/** Lines of cells in columns, the first `leftCount` of them and the last flush left. */
-function columns(lines: readonly (readonly string[])[], leftCount: number): string {
-  const widths = (lines[0] ?? []).map((_, at) =>
-    Math.max(...lines.map((line) => line[at]?.length ?? 0)),
-  );
-  const pad = (cell: string, at: number) => {
-    const width = widths[at] ?? 0;
-    return at < leftCount || at >= leftCount + 2 ? cell.padEnd(width) : cell.padStart(width);
-  };
-  return lines.map((line) => line.map(pad).join("  ").trimEnd()).join("\n");
 }

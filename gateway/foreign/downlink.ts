@@ -89,6 +89,7 @@ export class ForeignDownlink implements FrameListener<Sender>, Service {
       serve: (peers) => this.#serve(peers),
       batchCountMax: limits.chunkCount,
       parallelCountMax: limits.parallelCountMax,
+      gatherMs: limits.gatherMs,
       ...{ backoff: SOURCE_BACKOFF, clock, random, log },
     });
     this.#fanout = new Fanout({

@@ -12,6 +12,7 @@ export interface WriterMetrics {
   readonly duplicates: Counter;
   /** Label `reason`. */
   readonly deadLetters: Counter;
+  readonly retried: Counter;
   readonly commits: Counter;
   readonly commitEntries: Histogram;
   readonly commitSeconds: Histogram;
@@ -26,6 +27,7 @@ export function writerMetrics(metrics: Metrics): WriterMetrics {
   return {
     applied: metrics.counter(name("applied_total"), "Deltas applied."),
     duplicates: metrics.counter(name("duplicates_total"), "Deltas that were consumed before."),
+    retried: metrics.counter(name("retried_total"), "Dead letters applied at a second chance."),
     deadLetters: metrics.counter(name("dead_letters_total"), "Deltas refused.", ["reason"]),
     commits: metrics.counter(name("commits_total"), "Group commits kept by the store."),
     commitEntries: metrics.histogram(name("commit_entries"), "Deltas in one commit.", COUNTS),

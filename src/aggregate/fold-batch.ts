@@ -7,7 +7,7 @@
  */
 import { assert, type DeviceKey, deviceName } from "../core/index.ts";
 import { bucketOf, oldestCounted, oldestStored } from "./buckets.ts";
-import { consume, type EpochSeen, gapBefore } from "./dedup.ts";
+import { consume, type EpochSeen, gapBefore, isLater, newestConsumed } from "./dedup.ts";
 import { type Judgement, judge } from "./fold-device.ts";
 import { DeviceDraft } from "./fold-draft.ts";
 import { clipDetail, deadLetterId, problemOf } from "./fold-letter.ts";
@@ -40,6 +40,8 @@ export class Batch {
   readonly #sums: SumsDraft;
   readonly #drafts = new Map<string, DeviceDraft>();
   readonly #deadLetters: FoldDeadLetter[] = [];
+  /** Those among them that were counted when they were dead-lettered first. */
+  #retriedLetters = 0;
 
   constructor(state: FoldState, policy: FoldPolicy, nowMs: number) {
     this.#state = state;
@@ -60,7 +62,9 @@ export class Batch {
       return this.#bury(entry, draft, null, read);
     }
     const consumption = consume(draft.cursor.epochs, position);
-    if (consumption.verdict === "duplicate") return { kind: "duplicate" };
+    if (consumption.verdict === "duplicate") {
+      return entry.retried ? this.#retry(entry, draft) : { kind: "duplicate" };
+    }
     if (consumption.verdict === "refused") {
       const gap =
         consumption.reason === "seq.window" ? gapBefore(draft.cursor.epochs, position) : null;
@@ -86,6 +90,34 @@ export class Batch {
     }
   }
 
+  /**
+   * A dead letter's second chance. Its position stays counted as dead-lettered, so this counts
+   * nothing; refused again it is the same letter as before. A device that has said anything newer
+   * was told, and has said again what it still holds: what it said before must not come back (P6).
+   */
+  #retry(entry: FoldEntry, draft: DeviceDraft): Outcome {
+    const { read } = entry;
+    const newest = newestConsumed(draft.cursor.epochs);
+    if (newest === null || read.position === null || isLater(newest, read.position)) {
+      return { kind: "duplicate" };
+    }
+    const judgement: Judgement =
+      read.kind === "refused" ? refuse(read.reason, read.detail) : this.#judge(entry, read, draft);
+    if (read.kind === "refused" || judgement.verdict !== "apply") {
+      const { epochs } = draft.cursor;
+      const fault =
+        judgement.verdict === "refuse"
+          ? judgement
+          : { reason: "reference.missing", detail: "what it refers to was never applied" };
+      this.#bury(entry, draft, epochs, fault);
+      this.#retriedLetters += 1;
+      return { kind: "dead-lettered", reason: fault.reason };
+    }
+    draft.forgive(read.position);
+    this.#apply(draft, read, judgement.writes, draft.cursor.epochs);
+    return { kind: "retried" };
+  }
+
   /** The batch as one commit, once every entry was taken. */
   finish(outcomes: readonly Outcome[]): Folded {
     const changed = [...this.#drafts].filter(([, draft]) => draft.changed);
@@ -99,7 +131,7 @@ export class Batch {
       stats: {
         applied: countOf("applied"),
         duplicates: countOf("duplicate"),
-        deadLettered: this.#deadLetters.length,
+        deadLettered: this.#deadLetters.length - this.#retriedLetters,
       },
     };
     const devices = new Map<string, DeviceState>();

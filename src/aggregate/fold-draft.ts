@@ -3,7 +3,7 @@
  * @module
  */
 import { assert, type DeviceKey } from "../core/index.ts";
-import type { Problem } from "../wire/index.ts";
+import type { Position, Problem } from "../wire/index.ts";
 import { type EpochSeen, isLater, newestConsumed } from "./dedup.ts";
 import { liveChange } from "./fold-device.ts";
 import { PROBLEMS_MAX } from "./fold-policy.ts";
@@ -67,6 +67,14 @@ export class DeviceDraft {
     const problems = [...this.#cursor.problems, problem].slice(-PROBLEMS_MAX);
     this.#cursor = { ...this.#cursor, epochs: epochs ?? this.#cursor.epochs, problems };
     this.#changed = true;
+  }
+
+  /** Takes back what was said about the delta at `position`: it is applied after all. */
+  forgive({ epoch, seq }: Position): void {
+    const problems = this.#cursor.problems.filter(
+      ({ position }) => position?.epoch !== epoch || position.seq !== seq,
+    );
+    this.#cursor = { ...this.#cursor, problems };
   }
 
   /**

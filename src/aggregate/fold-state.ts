@@ -43,10 +43,14 @@ export interface FoldEntry {
   readonly read: ReadFrame;
   /** The wait is over: what would be deferred is dead-lettered instead. */
   readonly final: boolean;
+  /** A dead letter's second chance: its position may have been consumed. */
+  readonly retried?: true;
 }
 
 export type Outcome =
   | { readonly kind: "applied" }
+  /** Applied at its second chance; its position was counted when it was dead-lettered. */
+  | { readonly kind: "retried" }
   | { readonly kind: "duplicate" }
   | { readonly kind: "dead-lettered"; readonly reason: string }
   | { readonly kind: "deferred"; readonly referenceSeq: number };

@@ -49,12 +49,13 @@ export async function readLacking(
 }
 
 function readEntry(
-  { key, receivedAtMs, frame }: QueueEntry,
+  { key, receivedAtMs, frame, retried }: QueueEntry,
   zstd: Zstd,
   models: CodecModels,
 ): FoldEntry {
   const read = readFrame(frame, zstd, { models, sender: deviceName(key) });
-  return { key, receivedAtMs, frame, read, final: false };
+  const mark = retried ? { retried } : {};
+  return { key, receivedAtMs, frame, read, final: false, ...mark };
 }
 
 function wantedBy({ read }: FoldEntry): number | null {

@@ -293,6 +293,7 @@ export class ShardWriter {
   #count({ key, receivedAtMs, read }: FoldEntry, outcome: Outcome): void {
     const { clock, log, metrics } = this.#context;
     if (outcome.kind === "duplicate") metrics.duplicates.add();
+    if (outcome.kind === "retried") metrics.retried.add();
     if (outcome.kind === "applied") {
       metrics.applied.add();
       metrics.lagSeconds.observe(Math.max(0, clock.nowMs() - receivedAtMs) / 1_000);

@@ -9,6 +9,8 @@ import { Command } from "commander";
 import { register as registerAggregator } from "./aggregator-command.ts";
 import { register as registerCerts } from "./certs-command.ts";
 import { register as registerConfig } from "./config-command.ts";
+import { register as registerConformance } from "./conformance-command.ts";
+import { register as registerDeadLetters } from "./dead-letters-command.ts";
 import { register as registerDemo } from "./demo-command.ts";
 import { register as registerDevice } from "./device-command.ts";
 import { reportError } from "./exit.ts";
@@ -16,6 +18,7 @@ import { register as registerFleet } from "./fleet-command.ts";
 import { register as registerFrame } from "./frame-decode-command.ts";
 import { register as registerGateway } from "./gateway-command.ts";
 import type { CliContext } from "./output.ts";
+import { register as registerSim } from "./sim-command.ts";
 import { register as registerStart } from "./start-command.ts";
 import { register as registerToken } from "./token-command.ts";
 import { packageVersion } from "./version.ts";
@@ -27,9 +30,12 @@ const COMMANDS: readonly ((program: Command, context: CliContext) => void)[] = [
   registerAggregator,
   registerDevice,
   registerFleet,
+  registerConformance,
+  registerSim,
   registerToken,
   registerCerts,
   registerFrame,
+  registerDeadLetters,
   registerConfig,
 ];
 

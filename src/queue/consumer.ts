@@ -23,6 +23,7 @@ import {
 } from "../core/index.ts";
 import type { Logger, Metrics } from "../observe/index.ts";
 import { decodeBatch } from "./batch.ts";
+import { type ClaimedBytes, isClaim } from "./claims.ts";
 import { errorLog } from "./failures.ts";
 import { COUNT_MAX, RETRY_BACKOFF, retryDelayMs } from "./job-options.ts";
 import type { ConsumerHooks, DeltaConsumer, EntryHandler, QueueEntry } from "./port.ts";
@@ -62,6 +63,8 @@ const BACKEND_RETRY_DELAY_MS = 1_000;
 interface ConsumerParts {
   readonly worker: Worker;
   readonly queue: Queue;
+  /** The bytes beside the jobs, where the backend keeps them there. */
+  readonly claims?: ClaimedBytes;
   /** Drops the connections without asking the server. */
   readonly dispose: () => Promise<void>;
 }
@@ -153,19 +156,27 @@ export class ShardConsumer implements DeltaConsumer {
   /** The entries, or null once a poison job has been handed over. */
   async #open(job: Job, jobId: string): Promise<readonly QueueEntry[] | null> {
     const { shard, hooks } = this.#options;
-    const batch: unknown = job.data?.batch;
-    const text = typeof batch === "string" ? batch : null;
+    let bytes: Buffer | null = null;
     try {
-      return decodeBatch(Buffer.from(text ?? "", "base64"));
+      bytes = await this.#bytesOf(job, jobId);
+      return decodeBatch(bytes ?? Buffer.alloc(0));
     } catch (error) {
       if (!(error instanceof OmegaError)) throw error;
       this.#count.poison.add();
-      const raw = text ?? JSON.stringify(job.data ?? null);
+      const raw = inlineOf(job) ?? bytes?.toString("base64") ?? JSON.stringify(job.data ?? null);
       const poison = { shard, jobId, reason: error.reason, detail: error.message, raw };
       if (hooks.onPoison === undefined) this.#log.error("queue.poison", { ...poison });
       else await hooks.onPoison(poison);
       return null;
     }
+  }
+
+  /** The job's bytes, beside it or in it; null when it names none. Rejects as `ClaimedBytes.read` does. */
+  async #bytesOf(job: Job, jobId: string): Promise<Buffer | null> {
+    const claims = this.#parts?.claims;
+    if (claims !== undefined && isClaim(job.data)) return await claims.read(jobId);
+    const text = inlineOf(job);
+    return text === null ? null : Buffer.from(text, "base64");
   }
 
   #listen({ worker, queue }: ConsumerParts): void {
@@ -233,6 +244,12 @@ export class ShardConsumer implements DeltaConsumer {
       this.#log.warn("queue.dispose.abandoned", { error: messageOf(error) }),
     );
   }
+}
+
+/** The bytes that a job carries itself, in base64: on PostgreSQL, and from producers before claims. */
+function inlineOf(job: Job): string | null {
+  const batch: unknown = job.data?.batch;
+  return typeof batch === "string" ? batch : null;
 }
 
 /**

@@ -5,8 +5,10 @@ export {
   ENTRY_FRAME_BYTES_MAX,
   encodeBatch,
 } from "./batch.ts";
+export { ShardConsumer } from "./consumer.ts";
 export type { QueueOptions } from "./options.ts";
 export type {
+  ConsumerHooks,
   DeltaConsumer,
   DeltaProducer,
   EntryHandler,
@@ -15,4 +17,5 @@ export type {
   QueueEntry,
 } from "./port.ts";
 export { postgresQueue } from "./postgres.ts";
+export { ShardProducer } from "./producer.ts";
 export { redisQueue } from "./redis.ts";

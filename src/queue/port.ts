@@ -16,6 +16,11 @@ export interface QueueEntry {
   /** The gateway's clock at arrival, milliseconds since 1970; buckets are cut by it. */
   readonly receivedAtMs: number;
   readonly frame: Uint8Array;
+  /**
+   * An operator gives a dead-lettered frame a second chance: it is applied although its position
+   * was consumed. Never set by a gateway.
+   */
+  readonly retried?: true;
 }
 
 export interface DeltaProducer {

@@ -2,10 +2,11 @@
  * The producer: a lane per shard over BullMQ queues of any backend.
  * @module
  */
-import type { Queue } from "bullmq";
+import type { JobsOptions, Queue } from "bullmq";
 import { assert, type Clock, TransportError, within } from "../core/index.ts";
 import type { Metrics } from "../observe/index.ts";
-import { encodeBatch, splitBatch } from "./batch.ts";
+import { packBatch, splitBatch } from "./batch.ts";
+import type { ClaimData, ClaimWriter } from "./claims.ts";
 import { failureOf, unknownOutcome } from "./failures.ts";
 import { JOB_OPTIONS } from "./job-options.ts";
 import { ByteBudget, Lane } from "./lane.ts";
@@ -15,6 +16,8 @@ import type { DeltaProducer, QueueEntry } from "./port.ts";
 export interface ProducerOptions {
   /** One queue per shard, ready. */
   readonly queues: readonly Queue[];
+  /** Where the backend keeps bytes beside their job; without it they go into the job as base64. */
+  readonly claims?: ClaimWriter;
   /** See `LaneOptions.parallel`. */
   readonly parallelPerShard: number;
   readonly addTimeoutMs: number;
@@ -23,6 +26,11 @@ export interface ProducerOptions {
   readonly metrics: Metrics;
   /** Closes the queues and what they stand on. */
   readonly closeQueues: () => Promise<void>;
+}
+
+/** A job that carries its bytes itself, in base64. */
+interface InlineData {
+  readonly batch: string;
 }
 
 const ADD_SECONDS_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -93,8 +101,12 @@ export class ShardProducer implements DeltaProducer {
   }
 
   async #send(queue: Queue, entries: readonly QueueEntry[]): Promise<void> {
-    const batch = Buffer.from(encodeBatch(entries)).toString("base64");
-    await queue.add(JOB_NAME, { batch }, JOB_OPTIONS);
+    const { claims } = this.#options;
+    const bytes = packBatch(entries);
+    const add = (data: ClaimData | InlineData, options: JobsOptions = {}) =>
+      queue.add(JOB_NAME, data, { ...JOB_OPTIONS, ...options });
+    if (claims === undefined) await add({ batch: bytes.toString("base64") });
+    else await claims.add(queue.qualifiedName, bytes, add);
     this.#instruments.jobs.add();
     this.#instruments.entries.add(entries.length);
   }

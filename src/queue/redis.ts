@@ -20,6 +20,7 @@ import {
   TransportError,
   within,
 } from "../core/index.ts";
+import { ClaimWriter, claimedBytes } from "./claims.ts";
 import { ShardConsumer } from "./consumer.ts";
 import { judgeDurability, redisFaults } from "./durability.ts";
 import { errorLog } from "./failures.ts";
@@ -133,6 +134,8 @@ async function redisProducer(url: string, options: ResolvedOptions): Promise<Del
   }
   return new ShardProducer({
     queues,
+    // A cluster may answer any command with a redirection, and then a job could precede its bytes.
+    ...(client instanceof Cluster ? {} : { claims: new ClaimWriter(client) }),
     parallelPerShard: PARALLEL_PER_SHARD,
     addTimeoutMs,
     pendingBytesMax: options.pendingBytesMax,
@@ -173,7 +176,8 @@ function redisConsumer(
         connection.disconnect();
         await worker.disconnect();
       };
-      return { worker, queue, dispose };
+      const claims = claimedBytes(connection, queue.qualifiedName);
+      return { worker, queue, claims, dispose };
     },
   });
 }

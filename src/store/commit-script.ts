@@ -130,6 +130,16 @@ for _ = 1, tonumber(take()) do redis.call('PUBLISH', channel, take()) end
 return 'ok'
 `);
 
+/** KEYS dead, dead-order; ARGV id …. Answers how many were kept. */
+export const dropDeadLettersScript = script(`
+local dropped = 0
+for _, id in ipairs(ARGV) do
+  dropped = dropped + redis.call('HDEL', KEYS[1], id)
+  redis.call('LREM', KEYS[2], 1, id)
+end
+return dropped
+`);
+
 /**
  * KEYS lease, current, releases; ARGV token, version, version before, content
  * hash, ladder, release, releases kept, channel, event.

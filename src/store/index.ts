@@ -21,6 +21,7 @@ export {
   type Store,
   type StoredModel,
   type StoredRelease,
+  type StoreListener,
   type SumRow,
   shardLease,
 } from "./port.ts";

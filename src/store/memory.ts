@@ -165,6 +165,11 @@ class MemoryStore implements Store {
     return { ...this.#shard(shard).stats };
   }
 
+  async dropDeadLetters(shard: number, ids: readonly string[]): Promise<number> {
+    const { deadLetters } = this.#shard(shard);
+    return ids.filter((id) => deadLetters.delete(id)).length;
+  }
+
   async deadLetters(shard: number, limit: number): Promise<DeadLetter[]> {
     return structuredClone([...this.#shard(shard).deadLetters.values()].reverse().slice(0, limit));
   }

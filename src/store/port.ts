@@ -248,6 +248,11 @@ export interface Store {
   stats(shard: number): Promise<ShardStats>;
   /** The kept dead letters of a shard, newest first, at most `limit`. */
   deadLetters(shard: number, limit: number): Promise<DeadLetter[]>;
+  /**
+   * Forgets kept dead letters of a shard, for good; the totals stay. Ids that are not kept are no
+   * fault. Answers how many there were. Needs no lease: no fold depends on them.
+   */
+  dropDeadLetters(shard: number, ids: readonly string[]): Promise<number>;
   /** Cursors in the order given, of any shards, in one round trip per shard. */
   cursors(keys: readonly DeviceKey[]): Promise<(DeviceCursor | null)[]>;
 

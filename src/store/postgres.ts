@@ -231,6 +231,15 @@ class PostgresStore implements Store {
     return rows.map((row) => decodeDeadLetter(row.letter));
   }
 
+  async dropDeadLetters(shard: number, ids: readonly string[]): Promise<number> {
+    requireShard(shard, this.shards);
+    const { rows } = await this.#sql.query(
+      "DELETE FROM omega.dead_letters WHERE shard = $1 AND id = ANY ($2::text[]) RETURNING 1",
+      [shard, ids],
+    );
+    return rows.length;
+  }
+
   async cursors(keys: readonly DeviceKey[]): Promise<(DeviceCursor | null)[]> {
     for (const key of keys) requireKey(key);
     const { rows } = await this.#sql.query(

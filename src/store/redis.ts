@@ -25,6 +25,7 @@ import { checkCommit, requireKey, requireName, requireShard } from "./commit-che
 import {
   acquireScript,
   commitScript,
+  dropDeadLettersScript,
   forgetScript,
   publishScript,
   releaseScript,
@@ -200,6 +201,12 @@ class RedisStore implements Store {
     const blobs = await this.#redis.call("HMGET", [this.#keys.dead(shard), ...wanted]);
     // One that was trimmed between the two calls is null.
     return (blobs as (Buffer | null)[]).flatMap((blob) => (blob ? [decodeDeadLetter(blob)] : []));
+  }
+
+  async dropDeadLetters(shard: number, ids: readonly string[]): Promise<number> {
+    requireShard(shard, this.shards);
+    const keys = [this.#keys.dead(shard), this.#keys.deadOrder(shard)];
+    return Number(await this.#redis.run(dropDeadLettersScript, keys, ids));
   }
 
   async cursors(keys: readonly DeviceKey[]): Promise<(DeviceCursor | null)[]> {

@@ -69,6 +69,7 @@ export type {
 export { type DeltaContext, decodeDelta } from "./delta-decode.ts";
 export { type DeltaPlace, encodeDelta, encodePull } from "./delta-encode.ts";
 export { type Delta1Options, encodeDelta1 } from "./delta-encode1.ts";
+export { type DownHead, downHead } from "./down-head.ts";
 export {
   bodyBytesMax,
   encodeFrame,

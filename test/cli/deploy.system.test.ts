@@ -9,11 +9,11 @@ import { fileURLToPath } from "node:url";
 import { Redis } from "ioredis";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { haproxyConfig } from "../../bench/support/haproxy.ts";
 import { readConfig } from "../../src/cli/config.ts";
 import { freePort, type TempDir, tempDir } from "../support/disk.ts";
 import { type Running, run, runToEnd } from "../support/process.ts";
 import { waitFor } from "../support/wait.ts";
-import { haproxyConfig } from "./haproxy.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` };
@@ -75,7 +75,9 @@ describe("deploy: HAProxy", () => {
       targets.push({ port: await listen(mqtt), httpPort: await listen(http) });
     }
     const mqttPort = await freePort();
-    writeFileSync(join(dir.path, "haproxy.cfg"), haproxyConfig({ mqttPort, servers: targets }));
+    const shipped = readFileSync(join(ROOT, "deploy/haproxy.cfg"), "utf8");
+    const text = haproxyConfig({ shipped, mqttPort, servers: targets });
+    writeFileSync(join(dir.path, "haproxy.cfg"), text);
     running.push(run("haproxy", ["-db", "-f", join(dir.path, "haproxy.cfg")], { env }));
     const seen = new Set<string>();
     await waitFor(async () => seen.add(await textFrom(mqttPort)).size === 2, {

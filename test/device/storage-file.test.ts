@@ -1,12 +1,12 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { type FileHandle, open, readFile, rename } from "node:fs/promises";
+import { type FileHandle, open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FILE_HEADER, frameRecords, RECORD_HEADER_BYTES, scanLog } from "../../device/log-file.ts";
-import { type FileOperations, FileStorage } from "../../device/storage-file.ts";
+import { type FileOperations, FileStorage, REAL_FILES } from "../../device/storage-file.ts";
 import { type TempDir, tempDir } from "../support/disk.ts";
 
 let dir: TempDir;
@@ -44,6 +44,7 @@ function failingFiles(failing: number, only?: string) {
       throw Object.assign(new Error(`${name}: no space left`), { code: "ENOSPC" });
   };
   const files: FileOperations = {
+    ...REAL_FILES,
     async open(path, flags) {
       step("open");
       const handle = await open(path, flags);
@@ -58,7 +59,6 @@ function failingFiles(failing: number, only?: string) {
         },
       }) as FileHandle;
     },
-    readFile,
     async rename(from, to) {
       step("rename");
       await rename(from, to);

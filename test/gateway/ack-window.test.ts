@@ -11,6 +11,7 @@ function setUp(budget: ByteBudget, inFlightCountMax: number, waitingCountMax = 1
     inFlightCountMax,
     waitingCountMax,
     budget,
+    later: queueMicrotask,
     send: (bytes) => {
       const ids: number[] = [];
       for (let at = 0; at < bytes.length; at += 4) {

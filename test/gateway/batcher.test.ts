@@ -72,11 +72,51 @@ describe("the batcher", () => {
     expect(sizes()).toEqual([64, 64]);
   });
 
+  test("goes on filling behind an add of its shard, until that is answered", async () => {
+    const { clock, add, sizes, producer } = setUp();
+    add(1);
+    await clock.advance(3);
+    add(2);
+    await clock.advance(5);
+    add(3);
+    add(4, { shard: 1 });
+    await clock.advance(3);
+    expect(sizes()).toEqual([1, 1]);
+    producer.held[0]?.resolve();
+    await turn();
+    expect(sizes()).toEqual([1, 1, 2]);
+  });
+
+  test("an answer closes no batch that has not lingered", async () => {
+    const { clock, add, sizes, producer } = setUp();
+    add(1);
+    await clock.advance(3);
+    add(2);
+    producer.held[0]?.resolve();
+    await turn();
+    expect(sizes()).toEqual([1]);
+    await clock.advance(3);
+    expect(sizes()).toEqual([1, 1]);
+  });
+
+  test("waits for no add longer than five times what it lingers, and with 64 deltas not at all", async () => {
+    const { clock, add, sizes } = setUp();
+    add(1);
+    await clock.advance(3);
+    add(2);
+    await clock.advance(14);
+    expect(sizes()).toEqual([1]);
+    await clock.advance(1);
+    expect(sizes()).toEqual([1, 1]);
+    for (let id = 0; id < 64; id += 1) add(id);
+    expect(sizes()).toEqual([1, 1, 64]);
+  });
+
   test("closes a batch before the delta that would make it too large", async () => {
     const { add, sizes, clock } = setUp({ batchBytesMax: 10_000 });
     for (const id of [1, 2, 3]) add(id, { bytes: 4_000 });
     expect(sizes()).toEqual([2]);
-    await clock.advance(3);
+    await clock.advance(15);
     expect(sizes()).toEqual([2, 1]);
   });
 

@@ -161,34 +161,48 @@ describe("admission", () => {
 
   test("refuses beyond the rate, and admits again later", async () => {
     const { admission, clock } = setUp();
-    const answers = [1, 2, 3].map(() => admission.refusal("a"));
+    const answers = [1, 2, 3].map(() => admission.refusal("a", false));
     expect(answers).toEqual([null, null, "connect.rate"]);
     await clock.advance(1_000);
-    expect(admission.refusal("a")).toBeNull();
+    expect(admission.refusal("a", false)).toBeNull();
+  });
+
+  test("the next in line waits for a token, and is refused at once where waiting is in vain", async () => {
+    const { admission, clock } = setUp();
+    const turn = (address = "a") => admission.turn(() => address);
+    expect([turn(), turn(), turn()]).toEqual(["due", "due", "wait"]);
+    expect(admission.refusal("a", true)).toBeNull();
+    admission.failed("bad");
+    expect(turn("bad")).toBe("refuse");
+    await clock.advance(1_000);
+    expect(turn()).toBe("due");
+    admission.close();
+    expect(turn()).toBe("refuse");
+    expect(setUp(8).admission.turn(() => "a")).toBe("refuse");
   });
 
   test("an address that failed too often costs the others nothing", () => {
     const { admission } = setUp();
     admission.failed("bad");
     for (let attempt = 0; attempt < 10; attempt += 1) {
-      expect(admission.refusal("bad")).toBe("connect.failures");
+      expect(admission.refusal("bad", false)).toBe("connect.failures");
     }
-    expect(admission.refusal("good")).toBeNull();
+    expect(admission.refusal("good", false)).toBeNull();
   });
 
   test("refuses under pressure and when closed", () => {
-    expect(setUp(8).admission.refusal("a")).toBe("connect.pressure");
-    expect(setUp(7.9).admission.refusal("a")).toBeNull();
+    expect(setUp(8).admission.refusal("a", false)).toBe("connect.pressure");
+    expect(setUp(7.9).admission.refusal("a", false)).toBeNull();
     const { admission } = setUp();
     admission.close();
-    expect(admission.refusal("a")).toBe("connect.draining");
+    expect(admission.refusal("a", false)).toBe("connect.draining");
   });
 
   test("P8: remembers a bounded number of addresses", () => {
     const { admission } = setUp();
     admission.failed("first");
     for (let index = 0; index < 10_000; index += 1) admission.failed(`10.0.${index}`);
-    expect(admission.refusal("first")).toBeNull();
-    expect(admission.refusal("10.0.9999")).toBe("connect.failures");
+    expect(admission.refusal("first", false)).toBeNull();
+    expect(admission.refusal("10.0.9999", false)).toBe("connect.failures");
   });
 });

@@ -191,6 +191,7 @@ const PROMPT: Partial<DownlinkLimits> = {
   fanoutPerS: 1e6,
   pollMs: 1e8,
   refreshMs: 1e8,
+  gatherMs: 0,
 };
 
 export async function startWorld(

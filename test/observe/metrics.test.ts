@@ -59,3 +59,27 @@ test("metrics: no-op metrics render nothing", async () => {
   noMetrics.histogram("omega_a_b_seconds", "x", [1]).observe(1);
   expect(await noMetrics.render()).toBe("");
 });
+
+test("metrics: what is read when it is rendered adds up over those who ask", async () => {
+  const metrics = createMetrics();
+  const counts = { delta: 2 };
+  let bytes = 5;
+  metrics.readCounter("omega_gateway_frames_total", "Frames.", "kind", () => counts);
+  metrics.readCounter("omega_gateway_frames_total", "Frames.", "kind", () => ({ pull: 1 }));
+  metrics.readGauge("omega_gateway_in_flight_bytes", "Bytes.", () => bytes);
+  metrics.readGauge("omega_gateway_in_flight_bytes", "Bytes.", () => 100);
+  await metrics.render();
+  counts.delta = 3;
+  bytes = 0;
+  const text = await metrics.render();
+  expect(text).toContain('omega_gateway_frames_total{kind="delta"} 3');
+  expect(text).toContain('omega_gateway_frames_total{kind="pull"} 1');
+  expect(text).toContain("omega_gateway_in_flight_bytes 100");
+});
+
+test("metrics: the process' own series tell the event loop's delay and list no handle one by one", async () => {
+  const page = await createMetrics({ processMetrics: true }).render();
+  expect(page).toContain("nodejs_eventloop_lag_max_seconds");
+  expect(page).toContain("process_resident_memory_bytes");
+  expect(page).not.toMatch(/open_fds|active_handles|active_resources/);
+});

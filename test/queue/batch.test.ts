@@ -18,7 +18,7 @@ const entry: fc.Arbitrary<QueueEntry> = fc.record({
   frame: fc.uint8Array({ maxLength: 300 }),
 });
 const plain = (entries: readonly QueueEntry[]) =>
-  entries.map(({ key, receivedAtMs, frame }) => ({ key, receivedAtMs, frame: [...frame] }));
+  entries.map(({ frame, ...rest }) => ({ ...rest, frame: [...frame] }));
 
 describe("batch", () => {
   test("what is encoded decodes to the same entries", () => {
@@ -27,6 +27,20 @@ describe("batch", () => {
         const bytes = encodeBatch(entries);
         expect(bytes.byteLength).toBe(batchBytes(entries));
         expect(plain(decodeBatch(bytes))).toEqual(plain(entries));
+      }),
+    );
+  });
+
+  test("retried entries stay marked, among others too; without one the bytes are version 1", () => {
+    fc.assert(
+      fc.property(fc.array(entry, { minLength: 1, maxLength: 9 }), (entries) => {
+        const marked = entries.map((each, at) =>
+          at % 3 === 0 ? { ...each, retried: true as const } : each,
+        );
+        const bytes = encodeBatch(marked);
+        expect(bytes[1]).toBe(2);
+        expect(plain(decodeBatch(bytes))).toEqual(plain(marked));
+        expect(encodeBatch(entries)[1]).toBe(1);
       }),
     );
   });

@@ -38,3 +38,20 @@ test("one master of a cluster that could forget is enough to be refused", async 
     await cluster.stop();
   }
 }, 60_000);
+
+test("P1: a job on a cluster holds its bytes itself, whatever a redirection may do", async () => {
+  const cluster = await startRedisCluster();
+  const backend = await redisQueue({ url: cluster.url, shards: 1, log: silentLogger });
+  try {
+    const producer = await backend.producer();
+    const frame = Uint8Array.of(1, 2, 3);
+    await producer.add(0, [{ key: { tenant: "t", device: "tv" }, receivedAtMs: 0, frame }]);
+    const connections = cluster.servers.map(({ url }) => new Redis(url));
+    const keys = await Promise.all(connections.map((connection) => connection.keys("*:logs")));
+    for (const connection of connections) connection.disconnect();
+    expect(keys.flat()).toEqual([]);
+  } finally {
+    await backend.close();
+    await cluster.stop();
+  }
+}, 60_000);

@@ -53,6 +53,26 @@ export function commitContract(bench: Bench): void {
     expect(await store.tenants()).toEqual(["acme", "other"]);
   });
 
+  test("dead letters: dropped ones are gone for everyone, the totals stay", async () => {
+    const store = bench.store();
+    const token = await leaseShard(store, SHARD);
+    for (const seq of [1, 2, 3]) await store.commit(SHARD, token, seq, fullCommit(seq));
+    const ids = ["letter-1", "letter-3", "letter-9"];
+    expect(await store.dropDeadLetters(SHARD, ids)).toBe(2);
+    expect(await store.dropDeadLetters(SHARD, ids)).toBe(0);
+    expect(await store.dropDeadLetters(SHARD, [])).toBe(0);
+    const other = await bench.another();
+    expect(await other.deadLetters(SHARD, 9)).toEqual([letterOf(KEY, "letter-2")]);
+    expect((await other.stats(SHARD)).deadLettered).toBe(3);
+    // An id that was dropped is new when it comes again.
+    await store.commit(SHARD, token, 4, {
+      ...fullCommit(4),
+      deadLetters: [letterOf(KEY, "letter-1")],
+    });
+    const kept = (await store.deadLetters(SHARD, 9)).map((letter) => letter.id);
+    expect(kept).toEqual(["letter-1", "letter-2"]);
+  });
+
   test("commit: without the lease, or with a stale token, nothing of it is visible", async () => {
     const store = bench.store();
     const before = await look();

@@ -12,8 +12,8 @@ export interface RedisServer {
   readonly port: number;
   pid(): number;
   kill9(): Promise<void>;
-  /** Starts again on the same port and the same append-only file. */
-  restart(): Promise<void>;
+  /** Ends it, by SIGKILL when nothing else is said, and starts again on the same port and the same append-only file. */
+  restart(signal?: NodeJS.Signals): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -38,8 +38,8 @@ export async function startRedis(
     port,
     pid: () => server.pid,
     kill9: () => server.kill("SIGKILL"),
-    restart: async () => {
-      await server.kill("SIGKILL");
+    restart: async (signal = "SIGKILL") => {
+      await server.kill(signal);
       await start();
     },
     stop: async () => {

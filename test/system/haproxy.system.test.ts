@@ -1,11 +1,14 @@
 /**
  * The compose topology as processes: three gateways and two aggregators on one Redis behind a real HAProxy, with the
- * configuration files that are shipped. Devices push all the time while parts of it are stopped and started again.
+ * configuration files that are shipped. Devices push all the time while every part of it is stopped and started
+ * again: full ones, which converge, and light ones, which bring the load. `npm run bench:restart` measures the same.
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { coveredOf, type Load, startLoad } from "../../bench/restart/load.ts";
+import { haproxyConfig } from "../../bench/support/haproxy.ts";
 import { MemoryStorage, SyncClient } from "../../device/index.ts";
 import { devicePassword } from "../../gateway/index.ts";
 import { verifyShards } from "../../src/aggregate/index.ts";
@@ -13,7 +16,6 @@ import { lostOf } from "../../src/cli/demo/verdict.ts";
 import { type DeviceKey, deviceName } from "../../src/core/index.ts";
 import { silentLogger } from "../../src/observe/index.ts";
 import { redisStore, type Store } from "../../src/store/index.ts";
-import { haproxyConfig } from "../cli/haproxy.ts";
 import { openSession, PINGREQ } from "../gateway/uplink/raw-client.ts";
 import { freePort } from "../support/disk.ts";
 import type { Running } from "../support/process.ts";
@@ -25,6 +27,11 @@ const DEVICES = 24;
 const DIM = 384;
 const PUSH_EVERY_MS = 250;
 const PATIENCE = { timeoutMs: 60_000 };
+/** Of the light devices. What a machine that does nothing else takes, `npm run bench:restart` shows. */
+const LOADS = {
+  drain: { devices: 150, ratePerS: 500, durationMs: 12_000 },
+  rolling: { devices: 100, ratePerS: 200, durationMs: 30_000 },
+} as const;
 const SECRET = randomBytes(32).toString("hex");
 const accepted = 'reason="accepted"';
 
@@ -46,6 +53,8 @@ const gateways: OmegaProcess[] = [];
 const aggregators: OmegaProcess[] = [];
 const tvs: Tv[] = [];
 const pushers: NodeJS.Timeout[] = [];
+/** Loads that are over: all that was due was acknowledged. */
+const loads: { readonly plan: Load["plan"]; readonly acked: number }[] = [];
 /** Pushes that not even the outbox took. */
 const failures: unknown[] = [];
 
@@ -61,7 +70,9 @@ beforeAll(async () => {
   gateways.push(...(await Promise.all(ports.map((_, index) => startGateway(index)))));
   aggregators.push(...(await Promise.all([startAggregator(), startAggregator()])));
   mqttPort = await freePort();
-  const file = bench.file("haproxy.cfg", haproxyConfig({ mqttPort, servers: ports }));
+  const balancer = readFileSync(join(ROOT, "deploy/haproxy.cfg"), "utf8");
+  const text = haproxyConfig({ shipped: balancer, mqttPort, servers: ports });
+  const file = bench.file("haproxy.cfg", text);
   const env = { PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` };
   haproxy = bench.run("haproxy", ["-db", "-f", file], { env });
   await waitFor(() => canLogIn("probe-first"), { what: "HAProxy to find a gateway", ...PATIENCE });
@@ -86,6 +97,12 @@ describe("three gateways and two aggregators behind HAProxy", () => {
 
   it("haproxy: a gateway that drains says 503, gets no new device, closes its own and ends in 0", async () => {
     const [leaving, ...others] = gateways as [OmegaProcess, ...OmegaProcess[]];
+    const load = beginLoad("drain");
+    await waitFor(async () => (await sessions()) > DEVICES + LOADS.drain.devices / 2, {
+      what: "the light devices to connect",
+      everyMs: 250,
+      ...PATIENCE,
+    });
     const ended = leaving.terminate();
     await waitFor(async () => (await leaving.get("/readyz")).status === 503, { what: "503" });
     await waitFor(() => haproxyLog().includes("gateways/gateway-1 is DOWN"), {
@@ -105,6 +122,7 @@ describe("three gateways and two aggregators behind HAProxy", () => {
       what: "every device to be acknowledged by the others",
       ...PATIENCE,
     });
+    await endLoad("drain", load);
   }, 120_000);
 
   it("haproxy: started again, it gets devices again", async () => {
@@ -120,7 +138,7 @@ describe("three gateways and two aggregators behind HAProxy", () => {
     );
   }, 120_000);
 
-  it("haproxy: an aggregator that ends in 0 leaves its shards to the other", async () => {
+  it("haproxy: an aggregator that ends in 0 leaves its shards to the other, and gets some when it is back", async () => {
     const [leaving, staying] = aggregators as [OmegaProcess, OmegaProcess];
     expect(await leaving.terminate()).toBe(0);
     const shards = Array.from({ length: SHARDS }, (_, shard) => shard);
@@ -135,7 +153,24 @@ describe("three gateways and two aggregators behind HAProxy", () => {
       { what: "every shard to be folded by the one that stays", ...PATIENCE },
     );
     expect(staying.running.child.exitCode).toBeNull();
+    aggregators[0] = await startAggregator();
+    await shardsAreShared();
   }, 120_000);
+
+  it("haproxy: every other server and Redis are restarted in turn, and all that was due is acknowledged", async () => {
+    const load = beginLoad("rolling");
+    for (const index of [1, 2]) {
+      expect(await gateways[index]?.terminate()).toBe(0);
+      gateways[index] = await startGateway(index);
+      const up = `gateways/gateway-${index + 1} is UP`;
+      await waitFor(() => haproxyLog().includes(up), { what: up });
+    }
+    expect(await aggregators[1]?.terminate()).toBe(0);
+    aggregators[1] = await startAggregator();
+    await bench.redis.restart("SIGTERM");
+    await endLoad("rolling", load);
+    await shardsAreShared();
+  }, 180_000);
 
   it("haproxy: nothing is lost, all is applied once, all converge", async () => {
     for (const pusher of pushers) clearInterval(pusher);
@@ -144,16 +179,21 @@ describe("three gateways and two aggregators behind HAProxy", () => {
       ...PATIENCE,
     });
     expect(failures).toEqual([]);
-    const acked = tvs.reduce((sum, tv) => sum + tv.acked.size, 0);
-    expect(acked).toBeGreaterThan(DEVICES * 5);
+    const ofTvs = tvs.reduce((sum, tv) => sum + tv.acked.size, 0);
+    expect(ofTvs).toBeGreaterThan(DEVICES * 5);
+    const acked = loads.reduce((sum, load) => sum + load.acked, ofTvs);
     await waitFor(async () => (await totals()).applied >= acked, { what: "folding", ...PATIENCE });
     expect(await totals()).toMatchObject({ applied: acked, deadLettered: 0 });
     const keys = tvs.map(({ key }) => key);
     const cursors = await store.cursors(keys);
     const lost = tvs.map((tv, index) => lostOf(tv.acked, cursors[index] ?? null));
     expect(lost).toEqual(tvs.map(() => 0));
+    for (const load of loads) expect(await coveredOf(store, load.plan)).toBe(load.acked);
     const retention = { bucketMs: 86_400_000, bucketsKept: 30 };
-    for (const verdict of await verifyShards(store, keys, retention, Date.now())) {
+    const light = Array.from({ length: LOADS.drain.devices }, (_, index) => {
+      return { tenant: "default", device: `fleet-${index}` };
+    });
+    for (const verdict of await verifyShards(store, [...keys, ...light], retention, Date.now())) {
       expect(verdict.mismatches).toEqual([]);
     }
     await waitFor(
@@ -176,14 +216,46 @@ describe("three gateways and two aggregators behind HAProxy", () => {
 function startGateway(index: number): Promise<OmegaProcess> {
   const { port, httpPort } = ports[index] ?? { port: 0, httpPort: 0 };
   const addresses = ["--port", `${port}`, "--http-port", `${httpPort}`];
-  // Loopback instead of the compose network; a longer grace than shipped, for a machine that is busy.
+  // Loopback instead of the compose network. The one whose grace is looked into has a longer one than shipped, for a
+  // machine that is busy.
   const local = settings({
     "gateway.tcp.host": "127.0.0.1",
     "gateway.http.host": "127.0.0.1",
-    "gateway.drain.readyGraceMs": 6_000,
+    "gateway.drain.readyGraceMs": index === 0 ? 8_000 : 3_000,
     "gateway.drain.closeMs": 2_000,
   });
   return bench.start(["gateway", "--config", config, ...backend(), ...addresses, ...local]);
+}
+
+function beginLoad(name: keyof typeof LOADS): Load {
+  return startLoad({ url: `mqtt://127.0.0.1:${mqttPort}`, secret: SECRET }, LOADS[name]);
+}
+
+/** Every delta that was due was acknowledged, however often it had to be sent. */
+async function endLoad(name: keyof typeof LOADS, { plan, result }: Load): Promise<void> {
+  const { counts, ackMs } = await result;
+  const { acked, offered, resent } = counts;
+  console.log(`haproxy, ${name}: ${acked} acked, ${resent} sent again, worst gap ${ackMs.max} ms`);
+  expect(counts).toMatchObject({ acked: offered, refused: 0, wrongAnswers: 0 });
+  loads.push({ plan, acked });
+}
+
+async function sessions(): Promise<number> {
+  const counts = gateways.map((gateway) => gateway.metric("omega_gateway_sessions_count"));
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+}
+
+/** Every shard has its writer, and each aggregator some of them. */
+async function shardsAreShared(): Promise<void> {
+  await waitFor(
+    async () => {
+      const held = await Promise.all(
+        aggregators.map((aggregator) => aggregator.metric("omega_aggregate_shards_held")),
+      );
+      return held.every((count) => count > 0) && held.reduce((a, b) => a + b, 0) === SHARDS;
+    },
+    { what: "both aggregators to hold shards", ...PATIENCE },
+  );
 }
 
 function startAggregator(): Promise<OmegaProcess> {

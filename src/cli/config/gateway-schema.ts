@@ -89,16 +89,25 @@ const auth = z.strictObject({
 const gatewayLimits = z.strictObject({
   connectionsMax: count(20_000, { min: 1, max: 1e6 }, "Sockets of one listener."),
   unauthenticatedMax: count(
-    2_000,
+    20_000,
     { min: 1, max: 1e6 },
-    "Sockets of the whole gateway that have not logged in yet.",
+    "Sockets of the whole gateway that have not logged in yet, those in line included.",
   ),
   connectDeadlineMs: count(
     5_000,
     { min: 100, max: 60_000 },
     "Time a socket has to log in, TLS handshake included, milliseconds.",
   ),
-  connectsPerS: count(500, { min: 1, max: 1e5 }, "Logins admitted per second on one gateway."),
+  loginWaitMs: count(
+    3_000,
+    { min: 1, max: 60_000 },
+    "Time a socket may stand in line for its login before it is told busy, milliseconds; shorter than devices wait for an answer.",
+  ),
+  connectsPerS: count(
+    1_000,
+    { min: 1, max: 1e5 },
+    "Logins admitted per second on one gateway; others wait in line.",
+  ),
   connectsBurst: count(2_000, { min: 1, max: 1e6 }, "Logins admitted at once on one gateway."),
   connectionsPerAddressS: count(
     0,

@@ -1,5 +1,5 @@
 /**
- * A plot over the seconds of a run, as inline SVG. Pure.
+ * A plot over the seconds of a run, or over whatever its ticks say, as inline SVG. Pure.
  * @module
  */
 
@@ -12,7 +12,10 @@ export interface Series {
 export interface Plot {
   readonly title: string;
   readonly unit: string;
+  /** Where along the axis each value lies. */
   readonly seconds: readonly number[];
+  /** What stands under the axis instead of the first and the last second. */
+  readonly ticks?: readonly { readonly at: number; readonly label: string }[];
   readonly series: readonly Series[];
   /** A logarithmic axis, for what spans orders of magnitude; it starts at 1 or below. */
   readonly log?: boolean;
@@ -34,7 +37,9 @@ export function plotSvg(plot: Plot): string {
   const known = series.flatMap(({ values }) => values.filter((value) => value !== null));
   const axis = log ? logAxis(known) : linearAxis(known);
   const first = seconds[0] ?? 0;
-  const span = Math.max(1, (seconds.at(-1) ?? 1) - first);
+  const last = seconds.at(-1) ?? 1;
+  // The first second of a run is all there is for a moment.
+  const span = plot.ticks === undefined ? Math.max(1, last - first) : last - first || 1;
   const x = (second: number) =>
     MARGIN.left + ((second - first) / span) * (WIDTH - MARGIN.left - MARGIN.right);
   const y = (value: number) =>
@@ -59,11 +64,17 @@ export function plotSvg(plot: Plot): string {
     `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeXml(title)}">`,
     `<text x="${MARGIN.left}" y="16" class="title">${escapeXml(title)} (${escapeXml(unit)})</text>`,
     ...lines,
-    `<text x="${MARGIN.left}" y="${HEIGHT - 8}">${short(first)} s</text>`,
-    `<text x="${right}" y="${HEIGHT - 8}" text-anchor="end">${short(first + span)} s</text>`,
+    ...(plot.ticks?.map(({ at, label }) => tickSvg(x(at), label, "middle")) ?? [
+      tickSvg(MARGIN.left, `${short(first)} s`, "start"),
+      tickSvg(right, `${short(first + span)} s`, "end"),
+    ]),
     ...curves,
     "</svg>",
   ].join("\n");
+}
+
+function tickSvg(x: number, label: string, anchor: "start" | "middle" | "end"): string {
+  return `<text x="${x.toFixed(1)}" y="${HEIGHT - 8}" text-anchor="${anchor}">${escapeXml(label)}</text>`;
 }
 
 interface Axis {

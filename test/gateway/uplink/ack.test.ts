@@ -128,7 +128,8 @@ describe("the acknowledgement seam", () => {
     });
     producer.hold();
     const client = await openSession(port);
-    client.send(Buffer.concat(range(1, 9).map((id) => publishBytes(id))));
+    // Behind a ping they go to the broker, which handles all that it is given in one turn.
+    client.send(Buffer.concat([PINGREQ, ...range(1, 9).map((id) => publishBytes(id))]));
     await client.closed;
     expect(client.pubacks()).toEqual([]);
   });
@@ -266,7 +267,7 @@ describe("a device that never reads", () => {
     client.send(connectBytes());
     await client.connack();
     // The socket takes nothing more: what is written to it waits for ever.
-    serverSide.write = () => false;
+    serverSide._write = () => {};
     client.send(Buffer.concat(range(1, 512).map((id) => publishBytes(id))));
     await client.closed;
     expect(await metricOf(fixture.metrics, UNREAD_CLOSES)).toBe(1);

@@ -175,6 +175,49 @@ describe("aedes", () => {
     expect(await client.connack()).toBe(0);
   });
 
+  test("keeps one timer for the keepalive, which any packet puts off [MQTT-3.1.2-24]", async () => {
+    const aedes = await startAedes();
+    const { client, inner } = await connected(aedes);
+    const kept = inner as unknown as {
+      readonly _keepaliveInterval: number;
+      readonly _keepaliveTimer: NodeJS.Timeout;
+    };
+    expect(kept._keepaliveInterval).toBeGreaterThan(60_000);
+    const timer = kept._keepaliveTimer;
+    let refreshed = 0;
+    timer.refresh = () => {
+      refreshed += 1;
+      return timer;
+    };
+    client.send(PINGREQ);
+    await client.next("pingresp");
+    await until(() => refreshed === 1);
+    expect(kept._keepaliveTimer).toBe(timer);
+  });
+
+  test("writes whole packets: another one may stand between any two of its writes", async () => {
+    const aedes = await startAedes();
+    const { client, inner } = await connected(aedes);
+    const pieces: Buffer[][] = [];
+    const { conn } = inner;
+    conn._writev = (chunks, done) => {
+      pieces.push(chunks.map(({ chunk }) => chunk));
+      done();
+    };
+    conn._write = (chunk, _encoding, done) => {
+      pieces.push([chunk]);
+      done();
+    };
+    client.send(Buffer.concat([PINGREQ, subscribeBytes(1, ["own"]), PINGREQ]));
+    await until(() => Buffer.concat(pieces.flat()).length === 2 + 5 + 2);
+    for (const piece of pieces) {
+      const bytes = Buffer.concat(piece);
+      let end = 0;
+      while (end < bytes.length) end += 2 + (bytes[end + 1] ?? 0);
+      expect(end).toBe(bytes.length);
+    }
+  });
+
   test("answers a filter that authorizeSubscribe gave null for with 0x80, and keeps it nowhere in the client", async () => {
     const aedes = await startAedes({
       authorizeSubscribe: (_client, subscription, done) =>
@@ -226,5 +269,18 @@ describe("aedes", () => {
     client.send(PINGREQ);
     await client.next("pingresp");
     expect(client.count("publish")).toBe(0);
+  });
+
+  test("keeps its keepalive in a timer, which packets that it does not see can put off", async () => {
+    const aedes = await startAedes();
+    const { client, inner } = open(aedes);
+    client.send(connectBytes({ keepalive: 60 }));
+    expect(await client.connack()).toBe(0);
+    const { _keepaliveInterval, _keepaliveTimer } = inner as unknown as {
+      _keepaliveInterval: number;
+      _keepaliveTimer: NodeJS.Timeout;
+    };
+    expect(_keepaliveInterval).toBe(60 * 1_500 + 1);
+    expect(_keepaliveTimer.refresh()).toBe(_keepaliveTimer);
   });
 });

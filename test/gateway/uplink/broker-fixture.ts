@@ -100,7 +100,8 @@ export async function startBroker(options: BrokerFixtureOptions = {}) {
       // A socket reports the other side's destruction; an in-memory pair has to be told.
       near.once("close", () => far.destroy());
       far.once("close", () => near.destroy());
-      broker.accept(far, { address: "192.0.2.1", certificate: null, onAccepted: () => {} });
+      const arrival = { address: "192.0.2.1", certificate: null, due: false };
+      broker.accept(far, { ...arrival, onAccepted: () => {} });
       return { client: new RawClient(near), serverSide: far };
     },
     async stop(): Promise<void> {

@@ -267,14 +267,45 @@ describe("the door", () => {
     }
   });
 
-  test("CONNECTs beyond the bucket are answered 3, not 4 or 5", async () => {
-    const { port } = await startGateway({ limits: { connects: { burst: 2, ratePerS: 0.001 } } });
+  test("CONNECTs beyond the bucket wait in line and are let in, oldest first", async () => {
+    const { port } = await startGateway({ limits: { connects: { burst: 1, ratePerS: 20 } } });
+    const order: string[] = [];
+    const clients: RawClient[] = [];
+    for (const clientId of ["a", "b", "c", "d"]) {
+      const client = await openRaw(port);
+      client.send(connectBytes({ clientId }));
+      clients.push(client);
+    }
+    await Promise.all(
+      clients.map(async (client, index) => {
+        expect(await client.connack()).toBe(0);
+        order.push("abcd".charAt(index));
+      }),
+    );
+    expect(order.join("")).toBe("abcd");
+  });
+
+  test("what is no CONNECT is not told that the gateway is busy", async () => {
+    const connects = { burst: 1, ratePerS: 0.001 };
+    const { port } = await startGateway({ limits: { connects, loginWaitMs: 30 } });
+    await openSession(port, { clientId: "a" });
+    const socket = connectTcp(port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.on("data", () => expect.unreachable("a byte was sent to no MQTT client"));
+    socket.write("GET / HTTP/1.1\r\n\r\n");
+    await once(socket, "close");
+  });
+
+  test("CONNECTs that waited in vain are answered 3, not 4 or 5", async () => {
+    const connects = { burst: 2, ratePerS: 0.001 };
+    const { port, metrics } = await startGateway({ limits: { connects, loginWaitMs: 30 } });
     await openSession(port, { clientId: "a" });
     await openSession(port, { clientId: "b" });
     const third = await openRaw(port);
     third.send(connectBytes({ clientId: "c" }));
     expect(await third.connack()).toBe(3);
     await third.closed;
+    expect(await metricOf(metrics, 'omega_gateway_turned_away_total{reason="busy"}')).toBe(1);
   });
 
   test("under pressure CONNECTs are answered 3 and /readyz says no", async () => {

@@ -1,8 +1,7 @@
 /**
- * deploy/haproxy.cfg for local processes: the file the product ships, with only its marked blocks replaced.
+ * deploy/haproxy.cfg for local processes: the file the product ships, with only its marked blocks replaced. Pure.
  * @module
  */
-import { readFileSync } from "node:fs";
 
 export interface HaproxyTarget {
   /** MQTT port of a gateway on 127.0.0.1. */
@@ -11,10 +10,9 @@ export interface HaproxyTarget {
   readonly httpPort: number;
 }
 
-const SHIPPED = new URL("../../deploy/haproxy.cfg", import.meta.url);
-
-/** The configuration's text: listens on 127.0.0.1:`mqttPort`, knows exactly `servers`. */
+/** The configuration's text: `shipped` that listens on 127.0.0.1:`mqttPort` and knows exactly `servers`. */
 export function haproxyConfig(options: {
+  readonly shipped: string;
   readonly mqttPort: number;
   readonly servers: readonly HaproxyTarget[];
 }): string {
@@ -27,10 +25,7 @@ export function haproxyConfig(options: {
     ["bind", [`  bind 127.0.0.1:${options.mqttPort}`]],
     ["servers", servers],
   ];
-  return blocks.reduce(
-    (text, [name, lines]) => replaceBlock(text, name, lines),
-    readFileSync(SHIPPED, "utf8"),
-  );
+  return blocks.reduce((text, [name, lines]) => replaceBlock(text, name, lines), options.shipped);
 }
 
 /** Replaces what stands between `# begin NAME` and `# end NAME`; throws when the marks are gone. */

@@ -1,0 +1,5 @@
+export {
+  ASSERTIONS,
+  type ConformanceResult,
+  checkAssertion,
+} from "./run-conformance.ts";
