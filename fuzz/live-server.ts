@@ -26,6 +26,7 @@ const SETTINGS = [
   "gateway.limits.connectsPerS=100000",
   "gateway.limits.connectsBurst=100000",
   "gateway.limits.deltasPerDeviceS=0",
+  "gateway.limits.connectsPerDeviceMin=0",
 ];
 
 export async function startLiveServer(): Promise<LiveServer> {

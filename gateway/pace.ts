@@ -12,7 +12,7 @@ import type { Clock, Timer } from "../src/core/index.ts";
 import { TokenBucket, type TokenBucketLimit } from "./limits.ts";
 
 /** What is held back: the guard of a connection. */
-export interface Reader {
+interface Reader {
   pause(): void;
   resume(): void;
 }
