@@ -175,7 +175,11 @@ describe("oracle", () => {
   });
 
   it("I4: a gap below what was sent last", () => {
-    expect(broken([...GOOD, { kind: "send", ...at(3), hash: "cc" }])).toEqual(["I4"]);
+    const sent: HistoryEvent = { kind: "send", ...at(3), hash: "cc" };
+    expect(broken([...GOOD, sent])).toEqual(["I4"]);
+    // … unless the device has lost its memory of it.
+    const events = [...GOOD, sent, { kind: "boot", device, memory: "wiped" } as const];
+    expect(broken(events)).toEqual([]);
   });
 
   it("I5: a version that does not follow, and a device that goes back", () => {
