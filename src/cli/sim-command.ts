@@ -122,6 +122,9 @@ async function runAll(
     tally.seeds += seeds;
     tally.virtualHours += virtualHours;
     tally.violations.push(...violations);
+    for (const { seed, invariant } of violations) {
+      context.stderr.write(`seed ${seed} breaks ${invariant}\n`);
+    }
     tell(tally);
     if (options.firstOnly && violations.length > 0) stopping.abort();
   };

@@ -172,6 +172,13 @@ describe("oracle", () => {
     expect(broken(events)).toEqual(["I3"]);
     expect(broken([...events, { kind: "boot", device, memory: "wiped" }])).toEqual([]);
     expect(broken([...events, { kind: "dropped", device, ids: ["p1"] }])).toEqual([]);
+    // What its next incarnation could not store leaves what the one before had said.
+    const unstored: HistoryEvent[] = [
+      { kind: "boot", device, memory: "wiped" },
+      { kind: "put", device, put: 2, items: [{ id: "p1", weight: 8 }] },
+      { kind: "unstored", device, put: 2 },
+    ];
+    expect(broken([...GOOD, ...unstored])).toEqual([]);
   });
 
   it("I4: a gap below what was sent last", () => {
