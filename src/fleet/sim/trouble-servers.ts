@@ -92,8 +92,7 @@ export const AGGREGATOR_TROUBLE: Record<
     later(() => node.boot());
   },
   "aggregator.restart": (node, { later }) => {
-    void node.stop();
-    later(() => node.boot());
+    void node.stop().then(() => later(() => node.boot()));
   },
   "aggregator.kill-in-commit": (node, trouble) => {
     const kill = () => AGGREGATOR_TROUBLE["aggregator.kill"](node, trouble);
