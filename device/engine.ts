@@ -165,8 +165,9 @@ export class Engine {
       return;
     }
     const effects: Effect[] = [];
-    for (const { job, record } of planned) {
-      const handled = session.handle({ kind: "stored", record }, clock.monotonicMs());
+    for (const [index, { job, record }] of planned.entries()) {
+      const more = index < planned.length - 1;
+      const handled = session.handle({ kind: "stored", record, more }, clock.monotonicMs());
       job.stored(session.generation);
       effects.push(...handled);
     }

@@ -39,8 +39,15 @@ export type SessionEvent =
   | { readonly kind: "online" }
   | { readonly kind: "offline" }
   | { readonly kind: "stop" }
-  /** A put record is durable. */
-  | { readonly kind: "stored"; readonly record: Extract<LogRecord, { kind: "put" }> }
+  /**
+   * A put record is durable. With `more`, others of the same append follow at once: the log holds
+   * them before anything that is decided now, so nothing is decided before the last.
+   */
+  | {
+      readonly kind: "stored";
+      readonly record: Extract<LogRecord, { kind: "put" }>;
+      readonly more?: boolean;
+    }
   /** PUBACK of the delta at `position`. */
   | { readonly kind: "acked"; readonly position: Position }
   | { readonly kind: "down"; readonly bytes: Uint8Array }

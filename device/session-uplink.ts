@@ -120,9 +120,10 @@ export class Uplink {
   }
 
   /** A put is durable: it replaces older unsent changes, and the outbox stays within its bound. */
-  stored(record: Extract<LogRecord, { kind: "put" }>, change: Change): void {
+  stored(record: Extract<LogRecord, { kind: "put" }>, change: Change, more: boolean): void {
     const { state, stats, options } = this.#context;
     stats.coalesced += change.coalesced;
+    if (more) return;
     const ids: string[] = [];
     let bytes = state.bytes;
     for (const item of state.queued.values()) {

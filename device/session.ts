@@ -81,7 +81,7 @@ export class Session {
         context.enter(event.kind === "stop" ? "stopped" : "offline");
         break;
       case "stored":
-        this.#uplink.stored(event.record, apply(context.state, event.record));
+        this.#uplink.stored(event.record, apply(context.state, event.record), event.more === true);
         break;
       case "acked":
         this.#uplink.acked(event.position);

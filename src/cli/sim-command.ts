@@ -92,7 +92,7 @@ async function sim(context: CliContext, options: SimCommandOptions): Promise<voi
     const { history } = await runWorld(planOf(options.seed), simContext);
     writeFileSync(options.history, history.map((event) => `${lineOf(event)}\n`).join(""));
   }
-  const tally = await (options.jobs === 1 ? runHere : runInProcesses)(context, options, simContext);
+  const tally = await runAll(context, options, simContext);
   tally.violations.sort((a, b) => a.seed - b.seed);
   const virtualHours = Math.round(tally.virtualHours * 10) / 10;
   const failures = options.json ? [] : await tellFailures(tally, options, simContext);
@@ -108,35 +108,50 @@ async function sim(context: CliContext, options: SimCommandOptions): Promise<voi
   context.exitCode = tally.violations.length === 0 ? EXIT.ok : EXIT.failure;
 }
 
-async function runHere(
+/** Every seed, or as many as there was time for: an interrupt ends the run, and what was lived counts. */
+async function runAll(
   context: CliContext,
   options: SimCommandOptions,
   simContext: SimContext,
 ): Promise<Tally> {
   const tally = emptyTally();
   const tell = progressTo(context, options);
-  await runBatch({ first: options.seed, count: options.seeds }, simContext, (outcome) => {
-    count(tally, outcome);
-    tell(tally);
-    return !(options.firstOnly && tally.violations.length > 0);
-  });
-  return tally;
-}
-
-async function runInProcesses(context: CliContext, options: SimCommandOptions): Promise<Tally> {
-  const tally = emptyTally();
-  const tell = progressTo(context, options);
   const stopping = new AbortController();
-  const onNews = ({ tally: { seeds, virtualHours, violations } }: SimNews) => {
+  const { signal } = stopping;
+  const onWorlds = ({ seeds, virtualHours, violations }: Tally) => {
     tally.seeds += seeds;
     tally.virtualHours += virtualHours;
     tally.violations.push(...violations);
+    for (const { seed, invariant } of violations) {
+      context.stderr.write(`seed ${seed} breaks ${invariant}\n`);
+    }
     tell(tally);
     if (options.firstOnly && violations.length > 0) stopping.abort();
   };
-  const ranges = shares(options).map((range) => runChild(range, onNews, stopping.signal));
-  await Promise.all(ranges);
+  const onSignal = () => stopping.abort();
+  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  try {
+    const ranges = shares(options);
+    if (ranges.length === 1) await runHere(ranges[0] as SeedRange, simContext, onWorlds, signal);
+    else await Promise.all(ranges.map((range) => runChild(range, onWorlds, signal)));
+  } finally {
+    process.removeListener("SIGINT", onSignal).removeListener("SIGTERM", onSignal);
+  }
   return tally;
+}
+
+async function runHere(
+  range: SeedRange,
+  simContext: SimContext,
+  onWorlds: (tally: Tally) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  await runBatch(range, simContext, (outcome) => {
+    const tally = emptyTally();
+    count(tally, outcome);
+    onWorlds(tally);
+    return !signal.aborted;
+  });
 }
 
 function shares({ seed, seeds, jobs }: SimCommandOptions): SeedRange[] {
@@ -150,7 +165,7 @@ function shares({ seed, seeds, jobs }: SimCommandOptions): SeedRange[] {
 
 function runChild(
   range: SeedRange,
-  onNews: (news: SimNews) => void,
+  onWorlds: (tally: Tally) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const worker = new URL(`./sim-worker${extname(import.meta.url)}`, import.meta.url);
@@ -163,7 +178,7 @@ function runChild(
   process.once("exit", kill);
   return new Promise<void>((resolve, reject) => {
     child.on("message", (news: SimNews | null) => {
-      if (news !== null) onNews(news);
+      if (news !== null) onWorlds(news.tally);
     });
     child.once("error", reject);
     child.once("exit", (code, by) => {

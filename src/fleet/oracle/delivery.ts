@@ -103,10 +103,12 @@ export function pubackFaults(history: readonly Dated[]): Violation[] {
   return violations;
 }
 
-/** I4: in the epoch that a device spoke last, everything up to the last thing said is consumed. */
+/** I4: in the epoch that a device spoke last, with the memory it has now, everything up to the last thing said is consumed. */
 export function gapFaults(history: readonly Dated[], { devices }: Finals): Violation[] {
   const newest = new Map<string, Place>();
   for (const event of history) {
+    // What was sent before, and not yet acknowledged, is lost with the memory.
+    if (event.kind === "boot" && event.memory !== "kept") newest.delete(event.device);
     if (event.kind !== "send") continue;
     const known = newest.get(event.device);
     const later =

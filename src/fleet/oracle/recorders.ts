@@ -122,7 +122,13 @@ export function recordingProducer(
  */
 export function recordingStore(store: Store, sink: HistorySink): Store {
   const cursors = new Map<string, readonly EpochCursor[]>();
-  const lastKept = new Map<number, string>();
+  /** The last write of each shard and each tenant: what comes again under its name is a resend. */
+  const lastKept = new Map<string, string>();
+  const isResend = (of: string, name: string) => {
+    const again = lastKept.get(of) === name;
+    lastKept.set(of, name);
+    return again;
+  };
   const recorded: Partial<Store> = {
     async acquireLease(name, owner, ttlMs) {
       const token = await store.acquireLease(name, owner, ttlMs);
@@ -138,9 +144,7 @@ export function recordingStore(store: Store, sink: HistorySink): Store {
     },
     async commit(shard, token, number, commit) {
       await store.commit(shard, token, number, commit);
-      const name = `${token} ${number}`;
-      if (lastKept.get(shard) === name) return; // A resend.
-      lastKept.set(shard, name);
+      if (isResend(`shard ${shard}`, `${token} ${number}`)) return;
       const consumed = commit.devices.flatMap(({ key, cursor }) => {
         const device = deviceName(key);
         const before = cursors.get(device) ?? [];
@@ -156,9 +160,7 @@ export function recordingStore(store: Store, sink: HistorySink): Store {
       const { ladder, rendition1 } = stored;
       const hashes = [ladder.contentHash, ...(rendition1 ? [rendition1.ladder.contentHash] : [])];
       const { version } = ladder;
-      const name = `${token} ${version}`;
-      if (lastKept.get(-1) === name) return;
-      lastKept.set(-1, name);
+      if (isResend(`tenant ${tenant}`, `${token} ${version}`)) return;
       sink.record({ kind: "publish", tenant, token, version, hashes: hashes.map(hexOf) });
     },
   };

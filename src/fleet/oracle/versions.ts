@@ -19,7 +19,8 @@ export function versionFaults(history: readonly Dated[]): Violation[] {
       if (version !== before + 1) fault(`${tenant} published ${version} after ${before}`);
       published.set(tenant, version);
     }
-    if (event.kind === "boot" && event.memory === "wiped") held.delete(event.device);
+    // A disk that was full or lost its power may have kept an older release than the last one held.
+    if (event.kind === "boot") held.delete(event.device);
     if (event.kind === "release" || event.kind === "holds") {
       const { device, version } = event;
       const before = held.get(device) ?? 0;

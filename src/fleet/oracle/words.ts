@@ -12,10 +12,15 @@ import type { Finals } from "./finals.ts";
 import type { Violation } from "./violation.ts";
 
 type Weight = number | null;
+/** What the server holds of a pattern that was spoken of before and forgotten since. */
+const ANYTHING = "anything";
+type May = Set<Weight | typeof ANYTHING>;
 
 class Spoken {
   /** By pattern: what it may be. */
-  readonly #may = new Map<string, Set<Weight>>();
+  readonly #may = new Map<string, May>();
+  /** Patterns spoken of by any incarnation. */
+  readonly #ever = new Set<string>();
   readonly #puts = new Map<number, readonly SaidItem[]>();
 
   put(put: number, items: readonly SaidItem[]): void {
@@ -40,7 +45,7 @@ class Spoken {
     this.#puts.clear();
   }
 
-  get entries(): Iterable<[string, ReadonlySet<Weight>]> {
+  get entries(): Iterable<[string, ReadonlySet<Weight | typeof ANYTHING>]> {
     return this.#may;
   }
 
@@ -53,9 +58,10 @@ class Spoken {
     return weights;
   }
 
-  #of(id: string): Set<Weight> {
-    const known = this.#may.get(id) ?? new Set<Weight>([null]);
+  #of(id: string): May {
+    const known = this.#may.get(id) ?? new Set([this.#ever.has(id) ? ANYTHING : null]);
     this.#may.set(id, known);
+    this.#ever.add(id);
     return known;
   }
 }
@@ -74,7 +80,7 @@ export function wordFaults(history: readonly Dated[], { devices }: Finals): Viol
     const name = deviceName(key);
     return [...(spoken.get(name)?.entries ?? [])].flatMap(([id, may]): Violation[] => {
       const weight = registers.get(id)?.weight ?? null;
-      if (may.has(weight)) return [];
+      if (may.has(weight) || may.has(ANYTHING)) return [];
       const said = [...may].map((value) => value ?? "nothing").join(" or ");
       const what = `${name} said ${said} of ${id} last, the server holds ${weight ?? "nothing"}`;
       return [{ invariant: "I3", what }];

@@ -32,7 +32,7 @@ export interface SimContext {
 /** How often a world that heals is looked at. */
 const LOOK_MS = 2_000;
 /** How often devices are asked what they believe. */
-const ASK_MS = 3_000;
+const ASK_MS = 6_000;
 
 /** Lives `plan` to its end. Worlds must be lived one after another: they share the process. */
 export async function runWorld(plan: WorldPlan, context: SimContext): Promise<Outcome> {

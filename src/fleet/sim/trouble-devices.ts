@@ -22,8 +22,7 @@ export const DEVICE_TROUBLE: Record<DeviceFault, (node: DeviceNode, trouble: Tro
     later(() => node.boot());
   },
   "device.restart": (node, { later }) => {
-    void node.stop();
-    later(() => node.boot());
+    void node.stop().then(() => later(() => node.boot()));
   },
   "device.kill-in-publish": (node, trouble) => {
     const kill = () => DEVICE_TROUBLE["device.kill"](node, trouble);

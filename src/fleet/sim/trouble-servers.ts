@@ -56,9 +56,16 @@ export const GATEWAY_TROUBLE: Record<GatewayFault, (node: GatewayNode, trouble: 
     "gateway.store-reset": ({ machine }) => machine.process?.store.break(),
   };
 
-/** It comes back to what was there before it went, while the rest of the world goes on. */
-function readOld(node: GatewayNode, { world, later }: Trouble): void {
-  const { store, devices } = world;
+/** Long enough for a release or two. */
+const AWAY_MS_MIN = 25_000;
+const AWAY_MS_MAX = 45_000;
+
+/**
+ * It comes back to what was there before it went, while the rest of the world went on; and the
+ * other gateways fail, so that everybody comes to it.
+ */
+function readOld(node: GatewayNode, { world, fault, later }: Trouble): void {
+  const { store, devices, gateways, timeline } = world;
   const { name } = node.machine;
   const keys = devices.map(({ key }) => key);
   node.kill();
@@ -66,9 +73,13 @@ function readOld(node: GatewayNode, { world, later }: Trouble): void {
   const catchUp = () => {
     if (store.lag?.machine === name) store.lag = null;
   };
-  later(() => {
+  timeline.after(AWAY_MS_MIN + fault.how * (AWAY_MS_MAX - AWAY_MS_MIN), () => {
     node.boot();
-    later(catchUp);
+    for (const other of gateways) if (other !== node) other.kill();
+    later(() => {
+      catchUp();
+      for (const other of gateways) other.boot();
+    });
   });
 }
 
@@ -81,8 +92,7 @@ export const AGGREGATOR_TROUBLE: Record<
     later(() => node.boot());
   },
   "aggregator.restart": (node, { later }) => {
-    void node.stop();
-    later(() => node.boot());
+    void node.stop().then(() => later(() => node.boot()));
   },
   "aggregator.kill-in-commit": (node, trouble) => {
     const kill = () => AGGREGATOR_TROUBLE["aggregator.kill"](node, trouble);

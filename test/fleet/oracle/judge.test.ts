@@ -172,10 +172,21 @@ describe("oracle", () => {
     expect(broken(events)).toEqual(["I3"]);
     expect(broken([...events, { kind: "boot", device, memory: "wiped" }])).toEqual([]);
     expect(broken([...events, { kind: "dropped", device, ids: ["p1"] }])).toEqual([]);
+    // What its next incarnation could not store leaves what the one before had said.
+    const unstored: HistoryEvent[] = [
+      { kind: "boot", device, memory: "wiped" },
+      { kind: "put", device, put: 2, items: [{ id: "p1", weight: 8 }] },
+      { kind: "unstored", device, put: 2 },
+    ];
+    expect(broken([...GOOD, ...unstored])).toEqual([]);
   });
 
   it("I4: a gap below what was sent last", () => {
-    expect(broken([...GOOD, { kind: "send", ...at(3), hash: "cc" }])).toEqual(["I4"]);
+    const sent: HistoryEvent = { kind: "send", ...at(3), hash: "cc" };
+    expect(broken([...GOOD, sent])).toEqual(["I4"]);
+    // … unless the device has lost its memory of it.
+    const events = [...GOOD, sent, { kind: "boot", device, memory: "wiped" } as const];
+    expect(broken(events)).toEqual([]);
   });
 
   it("I5: a version that does not follow, and a device that goes back", () => {
