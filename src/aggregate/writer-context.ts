@@ -23,9 +23,9 @@ export interface WriterSettings extends JobLimits {
 
 export const DEFAULT_WRITER_SETTINGS: WriterSettings = {
   commitIntervalMs: 200,
-  // A fold holds the event loop, some 15 µs per delta of two patterns and 60 of ten; each commit
-  // writes every sum that it touched, so the more deltas the better.
-  commitEntriesMax: 1_024,
+  // Each commit writes every sum that it touched, so the more deltas the better; but a fold holds
+  // the event loop, and a commit holds Redis.
+  commitEntriesMax: 512,
   leaseTtlMs: 10_000,
   deferMs: 10_000,
   deferredMax: 1_024,

@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { DEFAULT_DRAIN_TIMINGS } from "../../gateway/gateway.ts";
 import { DEFAULT_GATEWAY_LIMITS, gatewayLimits } from "../../gateway/limits.ts";
+import { DEFAULT_AGGREGATOR_SETTINGS } from "../../src/aggregate/aggregator.ts";
 import { DEFAULT_VERSION_POLICY } from "../../src/aggregate/version-policy.ts";
-import { DEFAULT_WRITER_SETTINGS } from "../../src/aggregate/writer-context.ts";
 import { gatewayLimitsOf } from "../../src/cli/compose/gateway-limits.ts";
 import { readConfig } from "../../src/cli/config.ts";
 import { InvalidConfigError } from "../../src/core/index.ts";
@@ -156,7 +156,7 @@ describe("config: agrees with the rest of the house", () => {
     const { aggregator, releaser } = readConfig({ env: {}, cwd: dir.path }).config;
     const { http: _, ...writer } = aggregator;
     const { topK, cadenceMs, ...policy } = releaser;
-    expect(DEFAULT_WRITER_SETTINGS).toMatchObject(writer);
+    expect(DEFAULT_AGGREGATOR_SETTINGS).toMatchObject(writer);
     expect(DEFAULT_VERSION_POLICY).toMatchObject({ ...policy, patternsMax: topK });
     expect(cadenceMs).toBe(60_000);
   });

@@ -43,10 +43,10 @@ const aggregator = z.strictObject({
     { min: 0, max: 300_000 },
     "How long open jobs may take to finish when stopping, milliseconds.",
   ),
-  cachedRegistersMax: count(
-    50_000,
-    { min: 1_000, max: 1e8 },
-    "Registers kept in memory per shard, about a kilobyte each.",
+  cachedBytesMax: count(
+    16 * 1024 * 1024,
+    { min: 0, max: 1e12 },
+    "Memory for devices seen lately, of all shards of the process together, bytes.",
   ),
 });
 

@@ -19,7 +19,8 @@ export const AGGREGATOR_SETTINGS = {
   deferMs: 20_000,
   deferredMax: 64,
   stopMs: 3_000,
-  cachedRegistersMax: 24,
+  // A few devices, so that some are read back.
+  cachedBytesMax: 4_096,
 };
 
 export const RELEASER_SETTINGS = { cadenceMs: 20_000, leaseTtlMs: 20_000 };

@@ -38,9 +38,10 @@ export const BUGS = [
     changes: [
       {
         file: "src/aggregate/fold-batch.ts",
-        find: 'if (consumption.verdict === "duplicate") return { kind: "duplicate" };',
-        replace:
-          'if (consumption.verdict === "duplicate") {\n      if (read.kind === "delta") this.#apply(draft, read, new Map(), draft.cursor.epochs);\n      return { kind: "applied" };\n    }',
+        find: 'return entry.retried ? this.#retry(entry, draft) : { kind: "duplicate" };',
+        replace: `const nothing = { verdict: "apply" as const, writes: new Map(), live: draft.cursor.patterns };
+      if (read.kind === "delta") this.#apply(draft, read, nothing, draft.cursor.epochs);
+      return { kind: "applied" };`,
       },
     ],
   },
@@ -58,9 +59,9 @@ export const BUGS = [
       },
       {
         file: "src/aggregate/shard-state.ts",
-        find: `  keep(changes: FoldChanges, gathered: ReadonlyMap<string, DeviceState>): void {
+        find: `  keep(changes: FoldChanges, gathered: ReadonlyMap<string, CachedDevice>): void {
     this.#commitNumber += 1;`,
-        replace: `  keep(changes: FoldChanges, gathered: ReadonlyMap<string, DeviceState>): void {
+        replace: `  keep(changes: FoldChanges, gathered: ReadonlyMap<string, CachedDevice>): void {
     this.#commitNumber += 2;`,
       },
     ],
@@ -92,9 +93,9 @@ export const BUGS = [
       },
       {
         file: "src/aggregate/shard-state.ts",
-        find: `  keep(changes: FoldChanges, gathered: ReadonlyMap<string, DeviceState>): void {
+        find: `  keep(changes: FoldChanges, gathered: ReadonlyMap<string, CachedDevice>): void {
     this.#commitNumber += 1;`,
-        replace: `  keep(changes: FoldChanges, gathered: ReadonlyMap<string, DeviceState>): void {
+        replace: `  keep(changes: FoldChanges, gathered: ReadonlyMap<string, CachedDevice>): void {
     this.#commitNumber += 2;`,
       },
     ],
@@ -120,8 +121,8 @@ export const BUGS = [
     changes: [
       {
         file: "gateway/ladders.ts",
-        find: "const delta = full.deltas.get(told.base);",
-        replace: "const [delta] = full.deltas.values();",
+        find: "const delta = ladder.deltas.get(base);",
+        replace: "const [delta] = ladder.deltas.values();",
       },
     ],
   },
@@ -152,11 +153,10 @@ export const BUGS = [
       },
       {
         file: "gateway/ack-window.ts",
-        find: `    const due = this.#inFlight.findIndex((slot) => slot.outcome !== "durable");
-    const acked = this.#inFlight.splice(0, due === -1 ? this.#inFlight.length : due);`,
-        replace: `    const acked = this.#inFlight.filter((slot) => slot.outcome === "durable");
-    const others = this.#inFlight.filter((slot) => slot.outcome !== "durable");
-    this.#inFlight.splice(0, this.#inFlight.length, ...others);`,
+        find: '    const pending = this.#inFlight.findIndex((slot) => slot.outcome !== "durable");',
+        replace: `    const isPending = (slot: AckSlot) => Number(slot.outcome !== "durable");
+    this.#inFlight.sort((a, b) => isPending(a) - isPending(b));
+    const pending = this.#inFlight.findIndex((slot) => slot.outcome !== "durable");`,
       },
     ],
   },
@@ -166,7 +166,7 @@ export const BUGS = [
     breaks: ["I1", "I3", "I4", "I10"],
     changes: [
       {
-        file: "gateway/downlink.ts",
+        file: "gateway/delivery.ts",
         find: "      const view = views[index];",
         replace: "      const view = views[index === 0 ? 0 : index - 1];",
       },
