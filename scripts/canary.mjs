@@ -8,7 +8,7 @@
  */
 import { randomBytes } from "node:crypto";
 
-export const CANARY_VARIABLE = "OMEGA_CANARY";
+export const CANARY_VARIABLE = "CANARY_OF_THE_RUN";
 
 /** A new secret: 48 characters that occur by chance nowhere. */
 export function newCanary() {

@@ -137,9 +137,10 @@ export function modelContract(bench: Bench): void {
       onProblems() {},
       onModel: (tenant, version) => heard.push(`${tenant} ${version}`),
     });
-    expect(heard).toEqual(["acme 2"]);
+    expect(new Set(heard)).toEqual(new Set(["acme 2"]));
     await store.putModel("acme", token, modelOf(3));
     await waitFor(() => heard.includes("acme 3"));
-    expect(heard).toEqual(["acme 2", "acme 3"]);
+    // A notice is a hint and may come twice, as between the nodes of a cluster; never out of order.
+    expect(heard.filter((each, at) => each !== heard[at - 1])).toEqual(["acme 2", "acme 3"]);
   });
 }

@@ -6,4 +6,4 @@
 
 /** 48 characters. */
 export const CANARY =
-  process.env.OMEGA_CANARY ?? "5f1d0c7a5f1d0c7a5f1d0c7a5f1d0c7a5f1d0c7a5f1d0c7a";
+  process.env.CANARY_OF_THE_RUN ?? "5f1d0c7a5f1d0c7a5f1d0c7a5f1d0c7a5f1d0c7a5f1d0c7a";
