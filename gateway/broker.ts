@@ -42,6 +42,7 @@ import {
 } from "./connect.ts";
 import { type Guard, guard } from "./guard.ts";
 import type { Ingest, TakenPacket, Uplink } from "./ingest.ts";
+import { putOffKeepalive } from "./keepalive.ts";
 import { type GatewayLimits, TokenBucket } from "./limits.ts";
 import { Pace } from "./pace.ts";
 import type { DownlinkSessions, GatewayClient } from "./ports.ts";
@@ -455,15 +456,6 @@ export class Broker {
       reason,
     });
   }
-}
-
-/** [MQTT-3.1.2-24] Any packet counts; aedes does the same for those that it handles itself. */
-function putOffKeepalive(client: Client): void {
-  const { _keepaliveInterval, _keepaliveTimer } = client as unknown as {
-    readonly _keepaliveInterval: number;
-    readonly _keepaliveTimer: NodeJS.Timeout | null;
-  };
-  if (_keepaliveInterval > 0) _keepaliveTimer?.refresh();
 }
 
 /** aedes answers a CONNECT with the `returnCode` of the error it is given. */
