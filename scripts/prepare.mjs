@@ -160,3 +160,16 @@ function newestMs(path) {
   if (!stat.isDirectory()) return stat.mtimeMs;
   return Math.max(stat.mtimeMs, ...readdirSync(path).map((name) => newestMs(join(path, name))));
 }
+
+/** Installs and builds what is missing, then runs `main`, a file of the build as a path from the root. */
+export async function runBuilt(main) {
+  try {
+    requireNode();
+    await ensureInstalled();
+    await ensureBuilt();
+    await import(pathToFileURL(join(ROOT, main)).href);
+  } catch (error) {
+    say(error.message);
+    process.exitCode = error.exitCode ?? 1;
+  }
+}
