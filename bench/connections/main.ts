@@ -4,8 +4,7 @@
  * Exit codes: 0 measured (floors met or not: the report says which), 1 failure, 2 usage.
  * @module
  */
-import { CommanderError } from "commander";
-import { messageOf } from "../../src/core/index.ts";
+import { runCommand } from "../support/command.ts";
 import { type Floor, type Row, reportOf, textOf } from "../support/report.ts";
 import { cost } from "./cost.ts";
 import { fanout } from "./fanout.ts";
@@ -15,36 +14,22 @@ import { parseOptions, type ScenarioName } from "./options.ts";
 import type { Scenario } from "./scenarios.ts";
 import { storm } from "./storm.ts";
 
-const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
 const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   ...{ idle, cost, known, storm },
   release: fanout,
 };
 const QUICK_SHARE = 0.1;
 
-function say(line: string): void {
-  process.stderr.write(`bench:connections: ${line}\n`);
-}
-
-async function main(args: readonly string[]): Promise<number> {
-  try {
-    const options = parseOptions(args);
-    const rows: Row[] = [];
-    const floors: Floor[] = [];
-    for (const name of options.scenarios) {
-      say(`${name} …`);
-      const found = await SCENARIOS[name]({ share: options.quick ? QUICK_SHARE : 1, say });
-      rows.push(...found.rows);
-      if (!options.quick) floors.push(...found.floors);
-    }
-    const report = reportOf(rows, floors);
-    process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : textOf(report));
-    return EXIT.ok;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    say(messageOf(error));
-    return EXIT.failure;
+await runCommand("bench:connections", async (args, say) => {
+  const options = parseOptions(args);
+  const rows: Row[] = [];
+  const floors: Floor[] = [];
+  for (const name of options.scenarios) {
+    say(`${name} …`);
+    const found = await SCENARIOS[name]({ share: options.quick ? QUICK_SHARE : 1, say });
+    rows.push(...found.rows);
+    if (!options.quick) floors.push(...found.floors);
   }
-}
-
-process.exitCode = await main(process.argv.slice(2));
+  const report = reportOf(rows, floors);
+  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : textOf(report));
+});

@@ -6,8 +6,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CommanderError } from "commander";
-import { messageOf } from "../../src/core/index.ts";
+import { runCommand, type Say } from "../support/command.ts";
 import { machineName } from "../support/report.ts";
 import { parseOptions } from "./options.ts";
 import { scalePlot } from "./plots.ts";
@@ -15,30 +14,7 @@ import { DIMENSIONS } from "./points.ts";
 import { figuresOf, type Report, type Row, textOf } from "./report.ts";
 import { runDimensions } from "./run.ts";
 
-const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
-
-function say(line: string): void {
-  process.stderr.write(`bench:scale: ${line}\n`);
-}
-
-async function main(args: readonly string[]): Promise<number> {
-  try {
-    const options = parseOptions(args);
-    const runs = await runDimensions(options, say);
-    const date = new Date().toISOString().slice(0, 10);
-    const figures = figuresOf(runs, !options.quick);
-    const report: Report = { machine: machineName(), date, ...figures };
-    if (options.plots !== null) writePlots(options.plots, report.rows);
-    process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : textOf(report));
-    return EXIT.ok;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    say(messageOf(error));
-    return EXIT.failure;
-  }
-}
-
-function writePlots(dir: string, rows: readonly Row[]): void {
+function writePlots(dir: string, rows: readonly Row[], say: Say): void {
   mkdirSync(dir, { recursive: true });
   for (const dimension of DIMENSIONS) {
     const svg = scalePlot(dimension, rows);
@@ -49,4 +25,12 @@ function writePlots(dir: string, rows: readonly Row[]): void {
   }
 }
 
-process.exitCode = await main(process.argv.slice(2));
+await runCommand("bench:scale", async (args, say) => {
+  const options = parseOptions(args);
+  const runs = await runDimensions(options, say);
+  const date = new Date().toISOString().slice(0, 10);
+  const figures = figuresOf(runs, !options.quick);
+  const report: Report = { machine: machineName(), date, ...figures };
+  if (options.plots !== null) writePlots(options.plots, report.rows, say);
+  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : textOf(report));
+});
