@@ -2,6 +2,7 @@
  * A process that writes shards: the production writers on a store, fed from memory instead of BullMQ.
  * @module
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { writerMetrics } from "../../src/aggregate/aggregate-metrics.ts";
 import { DEFAULT_AGGREGATOR_SETTINGS } from "../../src/aggregate/aggregator.ts";
 import { DeviceCache } from "../../src/aggregate/device-cache.ts";
@@ -53,6 +54,7 @@ export type FolderMessage =
 /** Deltas before the clock starts, at the least: until the engine has compiled the hot loops. */
 const WARM_UP_DELTAS = 6_000;
 const LEASE_TTL_MS = 60_000;
+const SWEEP_MS = 200;
 
 const count = { commits: 0 };
 
@@ -90,8 +92,12 @@ async function contextOf(store: Store): Promise<WriterContext> {
   };
 }
 
-function memory(): Memory {
+/** Collected twice with a turn between: the engine frees the buffers of dead objects behind a collection. */
+async function memory(): Promise<Memory> {
   globalThis.gc?.();
+  await sleep(SWEEP_MS);
+  globalThis.gc?.();
+  await sleep(SWEEP_MS);
   const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
   return { heapBytes: heapUsed + arrayBuffers, rssBytes: rss };
 }
@@ -110,11 +116,11 @@ async function main(plan: FolderPlan): Promise<void> {
   const loads = shards.map((shard) => new ShardLoad(foldCase, shard, shardCount, devices));
   const runAll = () =>
     Promise.all(loads.map((load, at) => load.run((entries) => handle(writers[at], entries))));
-  const before = memory();
+  const before = await memory();
   const warmUp = Math.ceil(WARM_UP_DELTAS / shards.length);
   for (const load of loads) load.prepare(Math.max(load.devices, warmUp));
   await runAll();
-  const after = memory();
+  const after = await memory();
   for (const load of loads) load.prepare(Math.floor(deltas / shards.length));
   const gone = new Promise((resolve) => process.once("message", resolve));
   send({ kind: "ready", before, after });
