@@ -349,6 +349,15 @@ describe("THREATS 15: a SUBSCRIBE of many filters never reaches the broker", () 
     expect(await metricOf(fixture.metrics, closes)).toBe(1);
   });
 
+  test("10,000 filters are cut off by the length they announce", async () => {
+    const client = await openSession(fixture.port, { clean: false });
+    client.send(subscribeBytes(1, filters(10_000)));
+    await client.closed;
+    expect(client.count("suback")).toBe(0);
+    const closes = 'omega_gateway_closes_total{reason="packet.size"}';
+    expect(await metricOf(fixture.metrics, closes)).toBe(1);
+  });
+
   test("8 filters are answered one by one", async () => {
     const client = await openSession(fixture.port);
     client.send(subscribeBytes(1, filters(8)));
