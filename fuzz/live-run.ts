@@ -39,7 +39,8 @@ const CONNECTIONS_PER_ROUND = 480;
  * have their size, and the least is what a collection leaves.
  */
 const QUARTERS = 4;
-const ATTEMPTS = 3;
+/** A machine that is busy stalls some of the rounds, an input that stalls does so in each. */
+const ATTEMPTS = 10;
 
 /** What a run has come to. */
 class Tally {

@@ -83,7 +83,8 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   connectionsMax: 20_000,
   // All of a gateway's devices may come back at once; one that waits is a socket of some kilobytes.
   unauthenticatedMax: 20_000,
-  connectDeadlineMs: 5_000,
+  // The end of thousands takes a moment too, and none is to be there after five seconds.
+  connectDeadlineMs: 4_500,
   loginWaitMs: 3_000,
   connects: { ratePerS: 1_000, burst: 2_000 },
   failedLoginsPerAddress: null,

@@ -20,6 +20,7 @@ const BUILT = [
   "dist/bench/codec/main.js",
   "dist/bench/connections/main.js",
   "dist/bench/embedded/main.js",
+  "dist/bench/hostile/main.js",
   "dist/bench/ingest/main.js",
   "dist/bench/restart/main.js",
   "dist/bench/scale/main.js",

@@ -158,7 +158,8 @@ export class Batch {
     }
     const { epochs, patterns } = draft.cursor;
     const context = {
-      ...{ dim: policy.dimOf(tenant), livesMax: policy.devicePatternsMax },
+      ...{ dim: policy.dimOf(tenant), weightMax: policy.weightMaxOf(tenant) },
+      livesMax: policy.devicePatternsMax,
       ...{ bucket, oldestBucket: this.#oldestBucket },
     };
     const judgement = judge(read, epochs, patterns, (id) => draft.register(id), context);

@@ -49,6 +49,7 @@ interface Vector {
 
 interface JudgeContext {
   readonly dim: number;
+  readonly weightMax: number;
   readonly bucket: number;
   readonly oldestBucket: number;
   readonly livesMax: number;
@@ -82,7 +83,7 @@ export function judge(
   for (const upsert of delta.upserts) {
     if (named.has(upsert.id)) return refuse("delta.duplicate-id", upsert.id);
     named.add(upsert.id);
-    const fault = faultOf(upsert);
+    const fault = faultOf(upsert, context.weightMax);
     if (fault !== null) return refuse(fault, upsert.id);
     const before = registers(upsert.id);
     if (before !== null && !isLater(position, before)) continue;
@@ -133,9 +134,13 @@ function liveChange(writes: ReadonlyMap<string, Register>, registers: RegisterVi
   return change;
 }
 
-/** The wire checks these ranges too; the fold does not trust that a later decoder will. */
-function faultOf(upsert: DecodedUpsert): string | null {
-  if (!within(upsert.weight, 1, limits.WEIGHT_MAX)) return "delta.weights";
+/**
+ * The wire checks these ranges too; the fold does not trust that a later decoder will. A tenant's
+ * bound on weights is the fold's alone. It depends on nothing but the delta, so the order of deltas
+ * does not matter to it (P4).
+ */
+function faultOf(upsert: DecodedUpsert, weightMax: number): string | null {
+  if (!within(upsert.weight, 1, weightMax)) return "delta.weights";
   if (!(upsert.success >= 0 && upsert.success <= 1)) return "delta.success";
   if (!within(upsert.samples, 0, SAMPLES_MAX)) return "delta.samples";
   if (!within(upsert.updatedAtS, 0, Number.MAX_SAFE_INTEGER)) return "delta.updated-at";

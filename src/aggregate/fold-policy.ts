@@ -8,6 +8,8 @@ import { DEFAULT_RETENTION, type Retention } from "./buckets.ts";
 export interface FoldPolicy extends Retention {
   /** The dimension of a tenant's embeddings, fixed for the tenant's life. */
   readonly dimOf: (tenant: string) => number;
+  /** How much one device may say of one pattern of a tenant, 1 … `limits.WEIGHT_MAX` (THREATS 21). */
+  readonly weightMaxOf: (tenant: string) => number;
   /** Live registers of one device. */
   readonly devicePatternsMax: number;
   /** Tombstones of one device; the oldest go first. */
@@ -26,6 +28,7 @@ export const DETAIL_CHARS_MAX = 200;
 export const DEFAULT_FOLD_POLICY: FoldPolicy = {
   ...DEFAULT_RETENTION,
   dimOf: () => limits.DIMENSION_DEFAULT,
+  weightMaxOf: () => limits.WEIGHT_MAX,
   devicePatternsMax: limits.DEVICE_PATTERNS_MAX,
   deviceTombstonesMax: limits.DEVICE_PATTERNS_MAX,
   tenantPatternsMax: 4_096,

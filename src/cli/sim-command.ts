@@ -28,6 +28,7 @@ import { loadZstd } from "../wire/index.ts";
 import { downlinkSource } from "./compose/downlink-source.ts";
 import { EXIT } from "./exit.ts";
 import { alignColumns, type CliContext, printResult } from "./output.ts";
+import { runPlanted } from "./sim-planted.ts";
 import type { SimNews } from "./sim-worker.ts";
 
 interface SimCommandOptions {
@@ -37,6 +38,8 @@ interface SimCommandOptions {
   readonly firstOnly?: boolean;
   readonly trace: number;
   readonly history?: string;
+  /** Names, or true for all. */
+  readonly planted?: string | true;
   readonly json?: boolean;
 }
 
@@ -61,6 +64,7 @@ export function register(program: Command, context: CliContext): void {
       TRACE_LINES,
     )
     .option("--history <file>", "write the history of world --seed, one event in a line")
+    .option("--planted [names]", "also check the checker: bugs planted in a checkout's sources")
     .option("--json", "one JSON object at the end; progress goes to stderr")
     .addHelpText("after", HELP)
     .action((options: SimCommandOptions) => sim(context, options));
@@ -75,16 +79,20 @@ lives the same history, byte for byte; docs/simulation.md says what is modelled.
 A world that fails is told with its seed, the shortest beginning of its faults
 that still fails, the faults of it that matter, and the end of its history.
 
+With --planted, bugs are planted in a copy of the checkout's sources, one after
+the other, all of them or those named (a,b), and each must be caught within 200
+worlds. Without it "planted" is null in the JSON: nobody looked.
+
 The invariants:
 ${alignColumns(Object.entries(INVARIANTS).map(([name, text]) => [`  ${name}`, text]))}
 
-Exit code 0: no violation, 1: some, 2: usage.
+Exit code 0: no violation and every planted bug caught, 1: otherwise, 2: usage.
 
 Examples:
   $ omega-sync sim --seeds 1000 --jobs 2
   $ omega-sync sim --seed 4711 --seeds 1 --trace 200
   $ omega-sync sim --seed 4711 --seeds 1 --history world.jsonl
-  $ omega-sync sim --seeds 100000 --jobs 8 --json`;
+  $ omega-sync sim --seeds 100000 --jobs 8 --planted --json`;
 
 async function sim(context: CliContext, options: SimCommandOptions): Promise<void> {
   const simContext = { zstd: await loadZstd(), sourceOf: downlinkSource };
@@ -94,18 +102,21 @@ async function sim(context: CliContext, options: SimCommandOptions): Promise<voi
   }
   const tally = await runAll(context, options, simContext);
   tally.violations.sort((a, b) => a.seed - b.seed);
+  const planted = options.planted === undefined ? null : await runPlanted(options.planted);
   const virtualHours = Math.round(tally.virtualHours * 10) / 10;
   const failures = options.json ? [] : await tellFailures(tally, options, simContext);
   const rows = [
     ["worlds", `${tally.seeds}`],
     ["device-hours", `${virtualHours}`],
     ["violations", `${tally.violations.length}`],
+    ...(planted === null ? [] : [["planted bugs caught", `${planted.caught} of ${planted.total}`]]),
   ];
   printResult(context, options, {
     text: [...failures, alignColumns(rows)].join("\n"),
-    value: { seeds: tally.seeds, virtualHours, violations: tally.violations },
+    value: { seeds: tally.seeds, virtualHours, violations: tally.violations, planted },
   });
-  context.exitCode = tally.violations.length === 0 ? EXIT.ok : EXIT.failure;
+  const missed = planted === null ? 0 : planted.total - planted.caught;
+  context.exitCode = tally.violations.length + missed === 0 ? EXIT.ok : EXIT.failure;
 }
 
 /** Every seed, or as many as there was time for: an interrupt ends the run, and what was lived counts. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { LiveRegister } from "../../src/aggregate/register.ts";
+import { limits } from "../../src/core/index.ts";
 import { fromSpace, type Upsert } from "../../src/wire/index.ts";
 import {
   absolute,
@@ -29,6 +30,20 @@ describe("fold", () => {
     bench.send(TV, { seq: 2, upserts: [absolute("a", 2, { weight: 7 })] });
     expect(row(bench, "a")).toMatchObject({ devices: 1, weight: 7, samples: 12, success: 5_600 });
     expect(bench.device(TV).cursor).toMatchObject({ patterns: 1 });
+  });
+
+  it("THREATS 21: a weight above the tenant's bound is refused, of other tenants it is not", () => {
+    const weightMaxOf = (tenant: string) => (tenant === TV.tenant ? 300 : limits.WEIGHT_MAX);
+    const bench = new FoldBench({ ...POLICY, weightMaxOf });
+    const loud = { seq: 1, upserts: [absolute("a", 1, { weight: 301 })] };
+    bench.send(TV, loud);
+    expect(row(bench, "a")).toBeNull();
+    expect(bench.device(TV).cursor?.problems).toMatchObject([{ reason: "delta.weights" }]);
+    bench.send(TV, { seq: 2, upserts: [absolute("a", 1, { weight: 300 })] });
+    expect(row(bench, "a")?.weight).toBe(300);
+    const other = { tenant: "other", device: TV.device };
+    bench.send(other, loud);
+    expect(bench.sums.tenants.get("other")?.get("a")?.get(BUCKET)?.weight).toBe(301);
   });
 
   it("a late older delta still counts for the patterns that no newer one touched", () => {

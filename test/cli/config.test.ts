@@ -103,12 +103,13 @@ describe("config: names", () => {
 
   it("config: a tenant's id stands in a variable as it is", () => {
     const { config } = read({ OMEGA_TENANTS__my_Tenant__DIM: "16", OMEGA_TENANTS__b__DIM: "32" });
-    expect(config.tenants).toEqual({ my_Tenant: { dim: 16 }, b: { dim: 32 } });
+    expect(config.tenants).toMatchObject({ my_Tenant: { dim: 16 }, b: { dim: 32 } });
   });
 
   it("config: a tenant named without settings has the defaults and replaces the default one", () => {
     write("tenants:\n  acme:\n  other: {}\n");
-    expect(read().config.tenants).toEqual({ acme: { dim: 384 }, other: { dim: 384 } });
+    const defaults = { dim: 384, weightMax: 1_023 };
+    expect(read().config.tenants).toEqual({ acme: defaults, other: defaults });
   });
 
   it("config: an empty variable takes a setting back to null, where null is allowed", () => {

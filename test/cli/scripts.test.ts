@@ -110,9 +110,23 @@ describe("verify: the planted secret", () => {
   });
 });
 
-describe("install: scripts of packages", () => {
+describe("install: packages", () => {
   const read = (name: string) =>
     JSON.parse(readFileSync(new URL(`../../${name}`, import.meta.url), "utf8"));
+
+  it("THREATS 26: the lockfile has the hash of every package, but for those that no registry had", () => {
+    type Locked = { integrity?: string; optional?: boolean };
+    const { lockfileVersion, packages } = read("package-lock.json");
+    expect(lockfileVersion).toBe(3);
+    const bare = Object.entries<Locked>(packages).filter(([path, { integrity = "" }]) => {
+      return path !== "" && !integrity.startsWith("sha512-");
+    });
+    // Prebuilt binaries of cbor-extract, which does without them.
+    for (const [path, { optional }] of bare) {
+      expect(path).toMatch(/^node_modules\/@cbor-extract\//);
+      expect(optional).toBe(true);
+    }
+  });
 
   it("install: every package that has an install script is decided on", () => {
     const { allowScripts } = read("package.json");

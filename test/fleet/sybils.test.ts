@@ -126,4 +126,9 @@ describe("noise among the fleet", () => {
     // Measured .107: with fifty honest voices to a pattern, eleven of six times their weight count.
     expect(lossWith(limits.WEIGHT_MAX)).toBeLessThanOrEqual(0.15);
   });
+
+  it("THREATS 21: where a tenant takes no more than its loudest honest voice, it costs a thirtieth", () => {
+    const loudest = Math.max(...said.map(({ weight }) => weight));
+    expect(lossWith(loudest)).toBeLessThanOrEqual(0.05);
+  });
 });

@@ -1,12 +1,9 @@
-import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { runCli } from "../cli/run-cli.ts";
 import { BUGS } from "./planted/bugs.mjs";
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
-const RUN = fileURLToPath(new URL("./planted/run.mjs", import.meta.url));
 /** Three runs of the program on a copy of all sources. */
 const TIMEOUT_MS = 120_000;
 
@@ -23,10 +20,11 @@ describe("planted bugs", () => {
   it(
     "planted: the simulator catches what is planted, and names it",
     async () => {
-      const only = "puback-before-enqueue,no-dedup,lost-tombstone";
-      const args = [RUN, "--only", only, "--seeds", "30", "--json"];
-      const { stdout } = await promisify(execFile)(process.execPath, args);
-      expect(JSON.parse(stdout)).toMatchObject({ planted: { caught: 3, total: 3 } });
+      const planted = "puback-before-enqueue,no-dedup,lost-tombstone";
+      const args = ["sim", "--seeds", "1", "--planted", planted, "--json"];
+      const { code, stdout } = await runCli(args);
+      expect(JSON.parse(stdout)).toMatchObject({ seeds: 1, planted: { caught: 3, total: 3 } });
+      expect(code).toBe(0);
     },
     TIMEOUT_MS,
   );

@@ -2,11 +2,22 @@
  * How server processes start, refuse to start, keep secrets, drain and end.
  */
 import { createHmac } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openSession, publishBytes, upTopic } from "../gateway/uplink/raw-client.ts";
+import { issueToServer } from "../../src/cli/certs/authority.ts";
+import {
+  connectBytes,
+  openRaw,
+  openSession,
+  PINGREQ,
+  publishBytes,
+  upTopic,
+} from "../gateway/uplink/raw-client.ts";
+import { makeAuthority, replaceFile, validity } from "../support/authority.ts";
 import { CANARY } from "../support/canary.ts";
 import { freePort } from "../support/disk.ts";
 import { waitFor } from "../support/wait.ts";
@@ -122,6 +133,56 @@ describe("lifecycle: SIGTERM", () => {
   }, 60_000);
 });
 
+describe("lifecycle: SIGHUP", () => {
+  it("lifecycle: a gateway reads revocations and certificates again, and whoever may stay stays", async () => {
+    const authority = await makeAuthority(bench.dir.path);
+    const { certFile, keyFile } = authority.files;
+    const revokedFile = bench.file("revoked.txt", "");
+    const secret = `${CANARY}-devices`;
+    const trust = settings({
+      "gateway.auth.mode": "password",
+      "gateway.auth.secretFile": bench.file("secret", `${secret}\n`),
+      "gateway.auth.revokedFile": revokedFile,
+      ...{ "gateway.tls.enabled": true, "gateway.tls.port": 0 },
+      ...{ "gateway.tls.certFile": certFile, "gateway.tls.keyFile": keyFile },
+    });
+    const redis = ["--redis", bench.redis.url];
+    const gateway = await bench.start(["gateway", ...redis, ...ANY_PORTS, ...EAGER, ...trust]);
+    const login = (clientId: string) => ({
+      ...{ clientId, username: `default/${clientId}` },
+      password: createHmac("sha256", secret).update(`default/${clientId}`).digest("base64url"),
+    });
+    const [stays, goes] = [
+      await openSession(gateway.mqttPort, login("tv-stays")),
+      await openSession(gateway.mqttPort, login("tv-goes")),
+    ];
+    const reloads = (what: string) =>
+      gateway.metric("omega_gateway_reloads_total", `what="${what}",outcome="in_force"`);
+    const hangUp = () => gateway.running.child.kill("SIGHUP");
+
+    // Nothing has changed, so nobody but the signal has them read again.
+    hangUp();
+    await waitFor(async () => (await reloads("revoked")) === 1, { what: "the first reading" });
+    expect(await reloads("tls")).toBe(1);
+
+    const first = await certificateAt(gateway.ready.tls?.port ?? -1);
+    const renewed = await issueToServer(authority.authority, ["localhost"], validity());
+    replaceFile(keyFile, renewed.keyPem);
+    replaceFile(certFile, renewed.certPem);
+    writeFileSync(revokedFile, `device default/tv-goes ${new Date().toISOString()}\n`);
+    hangUp();
+    await goes.closed;
+    await waitFor(async () => (await reloads("revoked")) >= 2, { what: "the second reading" });
+    const refused = await openRaw(gateway.mqttPort);
+    refused.send(connectBytes(login("tv-goes")));
+    expect(await refused.connack()).toBe(5);
+    expect(await certificateAt(gateway.ready.tls?.port ?? -1)).not.toBe(first);
+    stays.send(PINGREQ);
+    await stays.next("pingresp");
+    expect(await gateway.terminate()).toBe(0);
+  }, 60_000);
+});
+
 describe("lifecycle: secrets", () => {
   it("lifecycle: no log, banner, metric or health page shows a secret (THREATS 25)", async () => {
     const secret = `${CANARY}-devices`;
@@ -175,6 +236,18 @@ describe("lifecycle: secrets", () => {
     }
   }, 120_000);
 });
+
+/** The fingerprint of the certificate that a TLS listener shows. */
+function certificateAt(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false });
+    socket.once("error", reject);
+    socket.once("secureConnect", () => {
+      resolve(socket.getPeerCertificate().fingerprint256);
+      socket.destroy();
+    });
+  });
+}
 
 /** True when nobody listens. */
 function refuses(port: number): Promise<boolean> {

@@ -14,7 +14,7 @@ import {
   type TlsFiles,
 } from "../../../gateway/index.ts";
 import { Aggregator, ModelKeeper, Releaser } from "../../aggregate/index.ts";
-import { assert, type Health, type Service, systemClock } from "../../core/index.ts";
+import { assert, type Health, limits, type Service, systemClock } from "../../core/index.ts";
 import type { Logger, Metrics } from "../../observe/index.ts";
 import type { Zstd } from "../../wire/index.ts";
 import type { Config, Secret } from "../config.ts";
@@ -86,7 +86,9 @@ function createAggregator({ config, backend, zstd, log, metrics }: Parts): Aggre
     queue: backend.queue,
     store: backend.store,
     zstd,
-    policy: { dimOf: dimOf(config), bucketMs, bucketsKept },
+    policy: {
+      ...{ dimOf: dimOf(config), weightMaxOf: weightMaxOf(config), bucketMs, bucketsKept },
+    },
     settings,
     log: log.child({ room: "aggregate" }),
     metrics,
@@ -170,6 +172,14 @@ function dimOf(config: Config): (tenant: string) => number {
   const dims = new Map(Object.entries(dimsOf(config)));
   const fallback = Math.max(...dims.values());
   return (tenant) => dims.get(tenant) ?? fallback;
+}
+
+/** Tenants nobody configured have no release to be moved. */
+function weightMaxOf({ tenants }: Config): (tenant: string) => number {
+  const weights = new Map(
+    Object.entries(tenants).map(([name, { weightMax }]) => [name, weightMax]),
+  );
+  return (tenant) => weights.get(tenant) ?? limits.WEIGHT_MAX;
 }
 
 function listenersOf({ tcp, tls, ws }: Config["gateway"]): ListenersOptions {

@@ -94,7 +94,7 @@ const gatewayLimits = z.strictObject({
     "Sockets of the whole gateway that have not logged in yet, those in line included.",
   ),
   connectDeadlineMs: count(
-    5_000,
+    4_500,
     { min: 100, max: 60_000 },
     "Time a socket has to log in, TLS handshake included, milliseconds.",
   ),

@@ -83,6 +83,11 @@ const tenant = z.strictObject({
     { min: limits.DIMENSION_MIN, max: limits.DIMENSION_MAX },
     "Dimension of the tenant's embeddings, fixed for its life.",
   ),
+  weightMax: count(
+    limits.WEIGHT_MAX,
+    { min: 1, max: limits.WEIGHT_MAX },
+    "How much one device may say of one pattern; just above what honest devices say is best.",
+  ),
 });
 
 export const configSchema = z.strictObject({
@@ -111,7 +116,7 @@ export const configSchema = z.strictObject({
   ),
   tenants: z
     .record(z.string().regex(ID_PATTERN), tenant)
-    .default({ default: { dim: limits.DIMENSION_DEFAULT } })
+    .default({ default: { dim: limits.DIMENSION_DEFAULT, weightMax: limits.WEIGHT_MAX } })
     .meta({ description: "The tenants by id; naming any replaces the one called default." }),
   gateway: gatewaySchema.prefault({}),
   aggregator: aggregator.prefault({}),

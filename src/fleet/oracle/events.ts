@@ -54,6 +54,8 @@ export type HistoryEvent =
       readonly version: number;
       readonly hash: string;
     }
+  /** That release is on the device's disk: it is what its next process holds. */
+  | { readonly kind: "cached"; readonly device: string; readonly version: number }
   /** The device, asked, holds this release. */
   | { readonly kind: "holds"; readonly device: string; readonly version: number }
   /** A gateway's session begins or ends. */

@@ -9,12 +9,14 @@ import type {
   LinkHandlers,
   LinkOptions,
   OpenLink,
+  OutboxStorage,
   SyncClient,
 } from "../../../device/index.ts";
+import { readCachedRelease } from "../../../device/session-held.ts";
 import { type DeviceKey, deviceName, limits, OmegaError } from "../../core/index.ts";
 import type { DeltaProducer, QueueEntry } from "../../queue/index.ts";
 import type { Commit, DeviceCursor, Store } from "../../store/index.ts";
-import { type Position, peekFrame } from "../../wire/index.ts";
+import { type Position, peekFrame, type Zstd } from "../../wire/index.ts";
 import type { Place } from "./events.ts";
 import type { HistorySink } from "./sinks.ts";
 
@@ -114,6 +116,23 @@ export function recordingProducer(
       return producer.add(shard, entries);
     },
   };
+}
+
+/** `storage`, recording which release is on it, once it is durable. */
+export function recordingReleases<Storage extends OutboxStorage>(
+  storage: Storage,
+  key: DeviceKey,
+  { sink, zstd }: { readonly sink: HistorySink; readonly zstd: Zstd },
+): Storage {
+  const write = storage.writeRelease.bind(storage);
+  storage.writeRelease = async (bytes) => {
+    await write(bytes);
+    const held = readCachedRelease(bytes, { get: () => null }, zstd);
+    if (held === null) return;
+    const { version } = held.release;
+    sink.record({ kind: "cached", device: deviceName(key), version });
+  };
+  return storage;
 }
 
 /**

@@ -10,6 +10,7 @@ import type { Violation } from "./violation.ts";
 export function versionFaults(history: readonly Dated[]): Violation[] {
   const published = new Map<string, number>();
   const held = new Map<string, number>();
+  const cached = new Map<string, number>();
   const violations: Violation[] = [];
   const fault = (what: string) => violations.push({ invariant: "I5", what });
   for (const event of history) {
@@ -19,8 +20,13 @@ export function versionFaults(history: readonly Dated[]): Violation[] {
       if (version !== before + 1) fault(`${tenant} published ${version} after ${before}`);
       published.set(tenant, version);
     }
-    // A disk that was full or lost its power may have kept an older release than the last one held.
-    if (event.kind === "boot") held.delete(event.device);
+    if (event.kind === "cached") cached.set(event.device, event.version);
+    if (event.kind === "boot") {
+      const { device, memory } = event;
+      if (memory !== "kept") cached.delete(device);
+      // The last one taken may not have reached the disk; what did is held by the next process too.
+      held.set(device, cached.get(device) ?? 0);
+    }
     if (event.kind === "release" || event.kind === "holds") {
       const { device, version } = event;
       const before = held.get(device) ?? 0;

@@ -10,7 +10,7 @@ export const INVARIANTS = {
   I2: "each (device, epoch, seq) has one content and counts once",
   I3: "what was not acknowledged is in the outbox or applied: the last word of each device arrives",
   I4: "no gaps at rest",
-  I5: "versions rise by one at the publisher and never fall at a device",
+  I5: "versions rise by one at the publisher and never fall at a device that has its memory",
   I6: "every device holds the newest release with the same hash, in time",
   I7: "the state is that of a reference fold, bit for bit, written under a valid lease only",
   I8: "outboxes and queue drain, in time",

@@ -5,7 +5,7 @@
 import { type Delta, FileStorage, SyncClient } from "../../../device/index.ts";
 import { type DeviceKey, deviceName, type Random } from "../../core/index.ts";
 import type { Zstd } from "../../wire/index.ts";
-import { recordClient, recordingLink } from "../oracle/recorders.ts";
+import { recordClient, recordingLink, recordingReleases } from "../oracle/recorders.ts";
 import type { HistorySink } from "../oracle/sinks.ts";
 import type { Ambush } from "./ambush.ts";
 import { between, chanceOf, happens, oneOf } from "./chance.ts";
@@ -92,7 +92,9 @@ export class DeviceNode {
       tenant: this.key.tenant,
       endpoints: [...endpoints],
       codec,
-      storage: new FileStorage(DATA_DIR, this.disk.operations(life)),
+      storage: recordingReleases(new FileStorage(DATA_DIR, this.disk.operations(life)), this.key, {
+        ...{ sink, zstd },
+      }),
       clock: life.clock,
       random: this.#random,
       zstd,

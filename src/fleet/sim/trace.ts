@@ -33,6 +33,8 @@ function words(event: HistoryEvent): string {
       return `${placeName(event)} told as consumed`;
     case "release":
       return `${event.device} takes release ${event.version} (${event.hash})`;
+    case "cached":
+      return `${event.device} has release ${event.version} on disk`;
     case "holds":
       return `${event.device} holds release ${event.version}`;
     case "session":

@@ -198,6 +198,22 @@ describe("oracle", () => {
     expect(broken([...GOOD, ...back])).toEqual(["I5"]);
   });
 
+  it("I5: a device that goes back over a restart, unless it lost its memory or had not stored it", () => {
+    const cached: HistoryEvent = { kind: "cached", device, version: 2 };
+    const boot = (memory: "kept" | "wiped" | "damaged"): HistoryEvent => {
+      return { kind: "boot", device, memory };
+    };
+    const older: HistoryEvent = { kind: "holds", device, version: 1 };
+    expect(broken([...GOOD, cached, boot("kept"), older])).toEqual(["I5"]);
+    expect(broken([...GOOD, cached, boot("kept"), boot("kept"), older])).toEqual(["I5"]);
+    for (const memory of ["wiped", "damaged"] as const) {
+      expect(broken([...GOOD, cached, boot(memory), older])).toEqual([]);
+      expect(broken([...GOOD, cached, boot(memory), boot("kept"), older])).toEqual([]);
+    }
+    const taken: HistoryEvent = { kind: "release", device, version: 2, hash: "02" };
+    expect(broken([...GOOD, taken, boot("kept"), older])).toEqual([]);
+  });
+
   it("I6: a device that is not where the release is", () => {
     const rested = { drained: true, converged: false };
     expect(broken(GOOD, { ...rest({ hash: "00" }), rested })).toEqual(["I6"]);

@@ -53,7 +53,7 @@ describe("simulation", () => {
 
   it("sim: prints one JSON object and ends with 0", async () => {
     const { code, stdout } = await runCli(["sim", "--seed", "5", "--seeds", "2", "--json"]);
-    expect(JSON.parse(stdout)).toMatchObject({ seeds: 2, violations: [] });
+    expect(JSON.parse(stdout)).toMatchObject({ seeds: 2, violations: [], planted: null });
     expect(code).toBe(0);
   });
 });

@@ -121,7 +121,7 @@ describe("jwt mode", () => {
     claims(over, expires).setProtectedHeader({ alg: "RS256", kid: "k1" }).sign(rsa.privateKey);
   const inFuture = Math.floor(Date.now() / 1_000) + 3_600;
 
-  test.each<[string, () => Promise<string>, number]>([
+  test.each<[string, () => Promise<string>, number | "closed"]>([
     ["the right one", () => hmac(), 0],
     ["one for several audiences", () => hmac({ aud: ["x", "omega"] }), 0],
     ["expired", () => hmac({}, "-1m"), 4],
@@ -142,6 +142,7 @@ describe("jwt mode", () => {
     ["no token", async () => "", 4],
     ["not a token", async () => "a.b.c", 4],
     ["a signature of another secret", async () => `${(await hmac()).slice(0, -4)}AAAA`, 4],
+    ["of 64 KB", async () => `${await hmac()}${"A".repeat(65_000)}`, "closed"],
   ])("THREATS 1, shared secret: %s", async (_name, token, answer) => {
     const { port } = await start(hs);
     expect(await answerTo(port, { ...LOGIN, password: await token() })).toBe(answer);

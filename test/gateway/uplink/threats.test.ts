@@ -301,6 +301,24 @@ describe("THREATS 13: nobody stays in the hall", () => {
     expect(await metricOf(metrics, deadline)).toBe(1);
   });
 
+  test("a CONNECT that dribbles in byte by byte is closed at the deadline all the same", async () => {
+    const { port, metrics } = await startGateway({ limits: { connectDeadlineMs: 100 } });
+    const client = await openRaw(port);
+    // The length says that there is more to come than will ever be sent in time.
+    const bytes = connectBytes({ username: "u".repeat(1_000) });
+    let sent = 0;
+    const dribble = setInterval(() => {
+      client.send(bytes.subarray(sent, sent + 1));
+      sent += 1;
+    }, 5);
+    await client.closed;
+    clearInterval(dribble);
+    expect(client.heard).toEqual([]);
+    expect(sent).toBeGreaterThan(1);
+    const deadline = 'omega_gateway_turned_away_total{reason="deadline"}';
+    expect(await metricOf(metrics, deadline)).toBe(1);
+  });
+
   test("an accepted session outlives the deadline", async () => {
     const { port, metrics } = await startGateway({ limits: { connectDeadlineMs: 40 } });
     const client = await openSession(port);
@@ -346,6 +364,15 @@ describe("THREATS 15: a SUBSCRIBE of many filters never reaches the broker", () 
     await client.closed;
     expect(client.count("suback")).toBe(0);
     const closes = 'omega_gateway_closes_total{reason="packet.filters"}';
+    expect(await metricOf(fixture.metrics, closes)).toBe(1);
+  });
+
+  test("10,000 filters are cut off by the length they announce", async () => {
+    const client = await openSession(fixture.port, { clean: false });
+    client.send(subscribeBytes(1, filters(10_000)));
+    await client.closed;
+    expect(client.count("suback")).toBe(0);
+    const closes = 'omega_gateway_closes_total{reason="packet.size"}';
     expect(await metricOf(fixture.metrics, closes)).toBe(1);
   });
 
