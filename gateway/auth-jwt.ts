@@ -18,12 +18,19 @@ import {
   type JWTVerifyGetKey,
   jwtVerify,
 } from "jose";
-import { type Clock, type DeviceKey, InvalidConfigError, messageOf } from "../src/core/index.ts";
+import {
+  assert,
+  type Clock,
+  type DeviceKey,
+  InvalidConfigError,
+  messageOf,
+} from "../src/core/index.ts";
 import {
   type Authenticator,
   type AuthVerdict,
   badCredentials,
   cannotTell,
+  type KeepRead,
   notAuthorized,
 } from "./auth-verdict.ts";
 import { DEFAULT_TENANT } from "./connect.ts";
@@ -52,8 +59,12 @@ const CLOCK_TOLERANCE_S = 5;
 const JWKS_TIMEOUT_MS = 3_000;
 
 /** Throws `InvalidConfigError` for a short secret, an unreadable key set or a URL that is not https. */
-export function jwtAuthenticator(options: JwtAuthOptions, clock: Clock): Authenticator {
-  const verify = verifierOf(options.key);
+export function jwtAuthenticator(
+  options: JwtAuthOptions,
+  clock: Clock,
+  keepRead: KeepRead,
+): Authenticator {
+  const verify = verifierOf(options.key, keepRead);
   const rules = {
     audience: options.audience,
     ...(options.issuer === undefined ? {} : { issuer: options.issuer }),
@@ -109,6 +120,7 @@ type VerifyRules = Parameters<typeof jwtVerify>[2];
 
 function verifierOf(
   source: JwtKeySource,
+  keepRead: KeepRead,
 ): (token: string, rules: VerifyRules) => Promise<JWTPayload> {
   if ("secret" in source) {
     const secret = Buffer.from(source.secret);
@@ -120,21 +132,24 @@ function verifierOf(
     return async (token, rules) =>
       (await jwtVerify(token, secret, { ...rules, algorithms: SYMMETRIC })).payload;
   }
-  const keys = keySetOf(source);
+  const keys = keySetOf(source, keepRead);
   return async (token, rules) =>
     (await jwtVerify(token, keys, { ...rules, algorithms: ASYMMETRIC })).payload;
 }
 
 function keySetOf(
   source: { readonly jwksFile: string } | { readonly jwksUrl: string },
+  keepRead: KeepRead,
 ): JWTVerifyGetKey {
   if ("jwksFile" in source) {
-    try {
-      return createLocalJWKSet(JSON.parse(readFileSync(source.jwksFile, "utf8")) as JSONWebKeySet);
-    } catch (error) {
-      const fault = `auth.key.jwksFile must be a readable JWKS: ${messageOf(error)}`;
-      throw new InvalidConfigError([fault], { cause: error });
-    }
+    let keys: JWTVerifyGetKey | undefined;
+    keepRead("jwks", source.jwksFile, () => {
+      keys = readKeySet(source.jwksFile);
+    });
+    return (header, token) => {
+      assert(keys !== undefined, "a key set is read before it is used");
+      return keys(header, token);
+    };
   }
   const url = URL.canParse(source.jwksUrl) ? new URL(source.jwksUrl) : null;
   const trusted = url?.protocol === "https:" || url?.hostname === "127.0.0.1";
@@ -142,4 +157,13 @@ function keySetOf(
     throw new InvalidConfigError([`auth.key.jwksUrl must be an https URL: got ${source.jwksUrl}`]);
   }
   return createRemoteJWKSet(url, { timeoutDuration: JWKS_TIMEOUT_MS });
+}
+
+function readKeySet(file: string): JWTVerifyGetKey {
+  try {
+    return createLocalJWKSet(JSON.parse(readFileSync(file, "utf8")) as JSONWebKeySet);
+  } catch (error) {
+    const fault = `auth.key.jwksFile must be a readable JWKS: ${messageOf(error)}`;
+    throw new InvalidConfigError([fault], { cause: error });
+  }
 }

@@ -31,6 +31,9 @@ export interface Authenticator {
   authenticate(key: DeviceKey, password: Uint8Array | null): Promise<AuthVerdict>;
 }
 
+/** Reads a file of keys now and whenever it changes; `what` it is goes into logs and metrics. */
+export type KeepRead = (what: string, file: string, read: () => void) => void;
+
 export const badCredentials = (reason: string): AuthVerdict => ({
   ok: false,
   code: CONNACK.credentials,

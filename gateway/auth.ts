@@ -12,7 +12,7 @@
 import type { Clock, DeviceKey } from "../src/core/index.ts";
 import { type JwtAuthOptions, jwtAuthenticator } from "./auth-jwt.ts";
 import { type PasswordAuthOptions, passwordAuthenticator } from "./auth-password.ts";
-import type { Authenticator } from "./auth-verdict.ts";
+import type { Authenticator, KeepRead } from "./auth-verdict.ts";
 
 /** The certificate authorities of `certificate` are those of each listener (`TlsFiles.caFile`). */
 export type AuthOptions =
@@ -20,8 +20,15 @@ export type AuthOptions =
   | PasswordAuthOptions
   | JwtAuthOptions;
 
-/** Throws `InvalidConfigError` when the options cannot keep anyone out (short secret, no key). */
-export function createAuthenticator(options: AuthOptions, clock: Clock): Authenticator {
+/**
+ * Throws `InvalidConfigError` when the options cannot keep anyone out (short secret, no key). Files
+ * of keys are read through `keepRead`, which may read them again when they change; by default once.
+ */
+export function createAuthenticator(
+  options: AuthOptions,
+  clock: Clock,
+  keepRead: KeepRead = (_what, _file, read) => read(),
+): Authenticator {
   switch (options.mode) {
     case "none":
     case "certificate":
@@ -32,6 +39,6 @@ export function createAuthenticator(options: AuthOptions, clock: Clock): Authent
     case "password":
       return passwordAuthenticator(options);
     case "jwt":
-      return jwtAuthenticator(options, clock);
+      return jwtAuthenticator(options, clock, keepRead);
   }
 }

@@ -145,7 +145,7 @@ export class Gateway implements Service {
     this.#trust = new Trust({ clock, log, metrics, revokedFile: options.revokedFile });
     this.#broker = new Broker({
       ...shared,
-      authenticator: createAuthenticator(options.auth, clock),
+      authenticator: createAuthenticator(options.auth, clock, this.#trust.keepRead),
       admission: this.#admission,
       trust: this.#trust,
       ingest: this.#ingest,

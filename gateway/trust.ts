@@ -1,19 +1,19 @@
 /**
  * Whom the gateway trusts at this moment: certificates, authorities and
- * revocation lists of its TLS listeners, and the list of revoked devices and
- * tokens. All of it may change while it runs.
+ * revocation lists of its TLS listeners, the keys that sign tokens, and the list
+ * of revoked devices and tokens. All of it may change while it runs.
  *
  * A change is in force within 2 s (a look every second, and the reading), for new
  * logins and for live sessions, which are closed. What is not closed: a session
- * whose authority was taken out of `caFile`; it ends with its certificate or its
- * connection.
+ * whose authority was taken out of `caFile`, or its key out of `jwksFile`; it ends
+ * with its certificate, its token or its connection.
  * @module
  */
 import { readFileSync, statSync } from "node:fs";
 import type { SecureContextOptions } from "node:tls";
 import { type Clock, InvalidConfigError, messageOf } from "../src/core/index.ts";
 import type { Logger, Metrics } from "../src/observe/index.ts";
-import type { AuthVerdict } from "./auth-verdict.ts";
+import type { AuthVerdict, KeepRead } from "./auth-verdict.ts";
 import type { PeerCertificate } from "./certificate.ts";
 import {
   type Credential,
@@ -77,6 +77,15 @@ export class Trust {
     this.#files.add({ what: "revoked", files: [revokedFile], reload: () => this.#renew(read) });
     read();
   }
+
+  /**
+   * Calls `read` now and again whenever `file` is another: keys that say who gets in. Throws what
+   * `read` throws now; what it throws later is logged, and it must have changed nothing.
+   */
+  readonly keepRead: KeepRead = (what, file, read) => {
+    this.#files.add({ what, files: [file], reload: read });
+    read();
+  };
 
   /**
    * What a TLS listener on `files` serves with, now and, through `apply`, from each change on.

@@ -67,7 +67,9 @@ const auth = z.strictObject({
         "Shared secret of password and HS256 jwt, at least 32 characters; better given as a file.",
       secret: "whole",
     }),
-  jwksFile: file("JSON Web Key Set with the public keys that sign device tokens."),
+  jwksFile: file(
+    "JSON Web Key Set with the public keys that sign device tokens; read again when it changes.",
+  ),
   jwksUrl: z
     .url({ protocol: /^https?$/ })
     .nullable()

@@ -197,6 +197,25 @@ describe("jwt mode", () => {
     expect(await metricOf(metrics, closes)).toBe(1);
   });
 
+  test("a key set in a file is read again; one that cannot be used changes nothing", async () => {
+    const jwk = { ...(await exportJWK(rsa.publicKey)), kid: "k1", alg: "RS256", use: "sig" };
+    const jwksFile = join(disk.path, "rotated.json");
+    writeFileSync(jwksFile, JSON.stringify({ keys: [] }));
+    const { port, gateway, metrics } = await start({
+      ...{ mode: "jwt", key: { jwksFile }, audience: "omega" },
+    });
+    const password = await signed();
+    expect(await answerTo(port, { ...LOGIN, password })).toBe(4);
+    writeFileSync(jwksFile, JSON.stringify({ keys: [jwk] }));
+    gateway.reload?.();
+    expect(await answerTo(port, { ...LOGIN, password })).toBe(0);
+    writeFileSync(jwksFile, '{"keys": [');
+    gateway.reload?.();
+    expect(await answerTo(port, { ...LOGIN, password })).toBe(0);
+    const refused = 'omega_gateway_reloads_total{what="jwks",outcome="refused"}';
+    expect(await metricOf(metrics, refused)).toBe(1);
+  });
+
   test("a key set at a URL is fetched; while it cannot be had the answer is 3, try again", async () => {
     let answering = false;
     const jwk = { ...(await exportJWK(rsa.publicKey)), kid: "k1", alg: "RS256", use: "sig" };
