@@ -8,18 +8,10 @@
  * noticed before TCP would.
  * @module
  */
-import { Cluster, Redis } from "ioredis";
-import {
-  type BackoffPolicy,
-  backoffDelayMs,
-  CLUSTER_WITHOUT_RESENDING,
-  connectMasters,
-  InvalidConfigError,
-  messageOf,
-  parseRedisClusterUrl,
-  type Random,
-} from "../core/index.ts";
+import { Cluster, type Redis } from "ioredis";
+import { type BackoffPolicy, backoffDelayMs, messageOf, type Random } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
+import { connectMasters, openClient } from "../redis/index.ts";
 import type { Script } from "./commit-script.ts";
 import { timedOut, unavailable } from "./refusals.ts";
 
@@ -40,11 +32,15 @@ const RECONNECT_DELAY_MS_MIN = 20;
 export class RedisConnection {
   readonly #redis: Redis | Cluster;
   readonly #timeoutMs: number;
+  #connected = false;
 
   /** Does not connect yet: {@link connect} does. Throws `InvalidConfigError` on a URL that is not Redis'. */
   constructor(options: RedisConnectionOptions) {
     this.#timeoutMs = options.timeoutMs;
-    this.#redis = openClient(options);
+    this.#redis = openClient(
+      options.url,
+      redisSettings(options, () => this.#connected),
+    );
     this.#redis.on("error", (error) =>
       options.log.warn("store.redis.error", { message: messageOf(error) }),
     );
@@ -55,6 +51,7 @@ export class RedisConnection {
     try {
       await this.#redis.connect();
       if (this.#redis instanceof Cluster) await connectMasters(this.#redis);
+      this.#connected = true;
     } catch (error) {
       this.close();
       throw this.#refusal(error);
@@ -134,7 +131,12 @@ export class RedisConnection {
   }
 }
 
-function redisOptions(options: RedisConnectionOptions) {
+/** `connected` tells whether it ever was: until then no Sentinel that is away is asked again. */
+function redisSettings(options: RedisConnectionOptions, connected: () => boolean) {
+  const retryStrategy = (attempt: number) => {
+    if (options.reconnect === false) return null;
+    return RECONNECT_DELAY_MS_MIN + backoffDelayMs(RECONNECT, attempt - 1, options.random);
+  };
   return {
     lazyConnect: true,
     // RESP2: maps come back as flat arrays, whatever field names they hold.
@@ -146,37 +148,9 @@ function redisOptions(options: RedisConnectionOptions) {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
-    retryStrategy: (attempt: number) => {
-      if (options.reconnect === false) return null;
-      return RECONNECT_DELAY_MS_MIN + backoffDelayMs(RECONNECT, attempt - 1, options.random);
-    },
+    retryStrategy,
+    sentinelRetryStrategy: (attempt: number) => (connected() ? retryStrategy(attempt) : null),
   };
-}
-
-function openClient(options: RedisConnectionOptions): Redis | Cluster {
-  const cluster = parseRedisClusterUrl(options.url);
-  const settings = redisOptions(options);
-  if (cluster === null) {
-    requireRedisUrl(options.url);
-    return new Redis(options.url, settings);
-  }
-  const { retryStrategy, lazyConnect, enableOfflineQueue, ...perNode } = settings;
-  return new Cluster([...cluster.nodes], {
-    ...CLUSTER_WITHOUT_RESENDING,
-    lazyConnect,
-    enableOfflineQueue,
-    clusterRetryStrategy: retryStrategy,
-    redisOptions: { ...perNode, ...cluster.login },
-  });
-}
-
-function requireRedisUrl(url: string): void {
-  const protocol = URL.canParse(url) ? new URL(url).protocol : "";
-  if (protocol === "redis:" || protocol === "rediss:") return;
-  // The URL may hold a password: say what is wrong with it, not what it is.
-  throw new InvalidConfigError([
-    "the Redis URL must start with redis:// or rediss://, or be redis+cluster://host:port,host:port",
-  ]);
 }
 
 /** ioredis writes only Buffers as bytes; other views would become "1,2,3". */

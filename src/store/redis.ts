@@ -64,7 +64,7 @@ import { decodeLadders, decodeRecent, encodeLadders, encodeRecent } from "./rend
 import { type NotificationSource, Watch } from "./watch.ts";
 
 export interface RedisStoreOptions extends StoreOptions {
-  /** `redis://`, `rediss://` (TLS) or `redis+cluster://host:port,host:port,…`. */
+  /** As `src/redis/address.ts` reads it: one server, a cluster, or what Sentinels call the master. */
   readonly url: string;
   readonly log: Logger;
   /** The first part of every key; "omega" by default. */
