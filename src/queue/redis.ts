@@ -32,8 +32,6 @@ export interface RedisQueueOptions extends QueueOptions {
 /** Redis answers in the order of calls on one connection, so jobs of a shard may overlap. */
 const PARALLEL_PER_SHARD = 8;
 const RECONNECT_DELAY_MS_MAX = 1_000;
-/** Less than an add may take. */
-const REPLICAS_TIMEOUT_MS = 2_000;
 /** Longer than a worker asks to wait for a job; after a fail-over it is how long a frozen old master is heard out. */
 const CONSUMER_SOCKET_TIMEOUT_MS = 15_000;
 /** BullMQ's own key prefix; the shard's hash tag is in the queue's name. */
@@ -145,7 +143,7 @@ async function redisProducer(url: string, options: ResolvedOptions): Promise<Del
 /** In a cluster `WAIT` would ask a node of ioredis' choice. */
 function replicasOf(client: Redis | Cluster, { replicas: count }: ResolvedOptions) {
   if (count === 0 || client instanceof Cluster) return {};
-  return { replicas: new Replicas({ client, count, timeoutMs: REPLICAS_TIMEOUT_MS }) };
+  return { replicas: new Replicas({ client, count }) };
 }
 
 function redisConsumer(

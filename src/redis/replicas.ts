@@ -19,9 +19,10 @@ export interface ReplicasOptions {
   readonly client: Redis;
   /** How many must have it, ≥ 1. */
   readonly count: number;
-  /** How long they may take, milliseconds, > 0; shorter than the client's own limits. */
-  readonly timeoutMs: number;
 }
+
+/** How long they may take, milliseconds. What waits behind two of these is still within our clients' limits. */
+const TIMEOUT_MS = 1_500;
 
 /** What {@link Replicas.holding} was given came to more than the replicas have. */
 export class NotReplicatedError extends Error {}
@@ -46,13 +47,15 @@ export class Replicas {
   }
 
   /**
-   * Resolves as `write`, which must write through the client, once enough replicas have all of it.
+   * Resolves as `write`, which must write through the client, once enough replicas have all of it;
+   * at once when that came to null.
    * Rejects with {@link NotReplicatedError} when they have it not in time, and with a plain error
    * when the connection ended meanwhile: either way it may be there or not.
    */
   async holding<T>(write: () => Promise<T>): Promise<T> {
     const connection = this.#connection;
     const result = await write();
+    if (result === null) return result;
     await new Promise<void>((resolve, reject) => {
       const settle = (error: Error | null) => (error === null ? resolve() : reject(error));
       this.#asked.push({ connection, settle });
@@ -76,12 +79,12 @@ export class Replicas {
   }
 
   async #wait(): Promise<Error | null> {
-    const { client, count, timeoutMs } = this.#options;
+    const { client, count } = this.#options;
     try {
-      const reached = await client.wait(count, timeoutMs);
+      const reached = await client.wait(count, TIMEOUT_MS);
       if (reached >= count) return null;
       return new NotReplicatedError(
-        `${reached} of ${count} replicas have it after ${timeoutMs} ms`,
+        `${reached} of ${count} replicas have it after ${TIMEOUT_MS} ms`,
       );
     } catch (error) {
       return error instanceof Error ? error : connectionEnded();

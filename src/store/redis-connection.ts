@@ -9,11 +9,17 @@
  * @module
  */
 import { Cluster, type Redis } from "ioredis";
-import { type BackoffPolicy, backoffDelayMs, messageOf, type Random } from "../core/index.ts";
+import {
+  type BackoffPolicy,
+  backoffDelayMs,
+  messageOf,
+  OmegaError,
+  type Random,
+} from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
-import { connectMasters, openClient } from "../redis/index.ts";
-import type { Script } from "./commit-script.ts";
-import { timedOut, unavailable } from "./refusals.ts";
+import { connectMasters, NotReplicatedError, openClient, Replicas } from "../redis/index.ts";
+import { timedOut, unavailable, unreplicated } from "./refusals.ts";
+import type { Script } from "./script.ts";
 
 export type RedisArgument = string | number | Uint8Array;
 
@@ -24,6 +30,15 @@ export interface RedisConnectionOptions {
   readonly log: Logger;
   /** Comes back by itself after a cut; true by default. */
   readonly reconnect?: boolean;
+  /** Where {@link RedisConnection.held} waits for replicas; nowhere by default. */
+  readonly replicated?: ReplicatedOptions | undefined;
+}
+
+export interface ReplicatedOptions {
+  /** How many replicas, ≥ 1. */
+  readonly count: number;
+  /** A key to write to, of no meaning: a connection must have written to see the replicas follow. */
+  readonly mark: string;
 }
 
 const RECONNECT: BackoffPolicy = { delayMsBase: 100, delayMsMax: 3_000 };
@@ -32,6 +47,7 @@ const RECONNECT_DELAY_MS_MIN = 20;
 export class RedisConnection {
   readonly #redis: Redis | Cluster;
   readonly #timeoutMs: number;
+  readonly #replicated: (ReplicatedOptions & { readonly replicas: Replicas }) | null;
   #connected = false;
 
   /** Does not connect yet: {@link connect} does. Throws `InvalidConfigError` on a URL that is not Redis'. */
@@ -41,6 +57,7 @@ export class RedisConnection {
       options.url,
       redisSettings(options, () => this.#connected),
     );
+    this.#replicated = replicatedOf(this.#redis, options.replicated);
     this.#redis.on("error", (error) =>
       options.log.warn("store.redis.error", { message: messageOf(error) }),
     );
@@ -111,6 +128,28 @@ export class RedisConnection {
     return await this.#settle(this.#redis.callBuffer("EVAL", [script.text, ...rest]));
   }
 
+  /**
+   * Resolves as `work` once the replicas have what this server had been told before `work` ended,
+   * by anyone. A null is passed on at once: nothing was written. Where no replicas are asked for
+   * it is `work` alone. Rejects with `TimeoutError("store.unreplicated")` when they have it not in
+   * time; it may be there or not, then and when the connection ended meanwhile.
+   */
+  async held<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#replicated === null) return await work();
+    const { replicas, mark } = this.#replicated;
+    try {
+      return await replicas.holding(async () => {
+        const result = await work();
+        if (result !== null) await this.#redis.set(mark, 1);
+        return result;
+      });
+    } catch (error) {
+      if (error instanceof OmegaError) throw error;
+      if (error instanceof NotReplicatedError) throw unreplicated(error.message);
+      throw this.#refusal(error);
+    }
+  }
+
   close(): void {
     this.#redis.disconnect();
   }
@@ -129,6 +168,12 @@ export class RedisConnection {
     if (cause.message === "Command timed out") return timedOut(this.#timeoutMs, cause);
     return unavailable(cause);
   }
+}
+
+/** None in a cluster: `WAIT` would ask a node of ioredis' choice. */
+function replicatedOf(client: Redis | Cluster, options: ReplicatedOptions | undefined) {
+  if (options === undefined || client instanceof Cluster) return null;
+  return { ...options, replicas: new Replicas({ client, count: options.count }) };
 }
 
 /** `connected` tells whether it ever was: until then no Sentinel that is away is asked again. */

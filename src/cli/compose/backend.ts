@@ -68,7 +68,7 @@ async function openRedis(
   const replicas = durability === "replicated" ? config.replicas : 0;
   const unsafe = durability === "memory" ? "ignore" : "warn";
   const queue = await redisQueue({ url, shards, log, metrics, replicas, unsafe });
-  const store = await redisStore({ url, shards, log }).catch(async (error: unknown) => {
+  const store = await redisStore({ url, shards, log, replicas }).catch(async (error: unknown) => {
     await queue.close();
     throw error;
   });
