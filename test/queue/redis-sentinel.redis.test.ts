@@ -119,3 +119,22 @@ test(
   },
   LONG,
 );
+
+test(
+  "without replicas asked for, a fail-over takes an add that was answered",
+  async () => {
+    const { backend } = await open(0, "lost");
+    const producer = await backend.producer();
+    const [master, replica] = [await redis.master(), await redis.replica()];
+    await replica.kill9();
+    await producer.add(0, [entryOf("gone")]);
+    await master.kill9();
+    await replica.restart("SIGKILL", ["--replicaof", "127.0.0.1", String(master.port)]);
+    await redis.failedOver(master);
+    await waitFor(async () => (await outcomeOf(producer.depth().then(() => {}))) === "stored", {
+      what: "the queue at the new master",
+    });
+    expect(await producer.depth()).toBe(0);
+  },
+  LONG,
+);

@@ -107,7 +107,7 @@ async function startSentinel(masterPort: number, sentinels: number, downAfterMs:
       ...[`port ${port}`, "bind 127.0.0.1", `dir ${dir.path}`],
       `sentinel monitor ${MASTER} 127.0.0.1 ${masterPort} ${quorum}`,
       `sentinel down-after-milliseconds ${MASTER} ${downAfterMs}`,
-      `sentinel failover-timeout ${MASTER} 3000`,
+      `sentinel failover-timeout ${MASTER} 1500`,
     ].join("\n"),
   );
   const process = run("redis-server", [file, "--sentinel"]);
