@@ -183,11 +183,6 @@ const RULES: readonly RatioRule[] = [
     ...{ above: "omega-sync, AOF always", below: "omega-sync" },
   },
   {
-    name: "durability: rate, aof / memory",
-    ...{ floor: 0.9, scenario: "durability", figure: "ratePerS" },
-    ...{ above: "omega-sync, AOF always", below: "omega-sync, memory" },
-  },
-  {
     name: "durability: rate, replicated / aof",
     ...{ floor: 0.8, scenario: "durability", figure: "ratePerS" },
     ...{ above: "omega-sync, replicated", below: "omega-sync, AOF always" },
