@@ -10,50 +10,41 @@
  * @module
  */
 import { type Job, Queue, Worker } from "bullmq";
-import { Cluster, Redis, type RedisOptions } from "ioredis";
-import {
-  CLUSTER_WITHOUT_RESENDING,
-  type Clock,
-  connectMasters,
-  messageOf,
-  parseRedisClusterUrl,
-  TransportError,
-  within,
-} from "../core/index.ts";
+import { Cluster, type Redis } from "ioredis";
+import { type Clock, messageOf, TransportError, within } from "../core/index.ts";
+import { type ClientSettings, connectMasters, openClient, Replicas } from "../redis/index.ts";
 import { ClaimWriter, claimedBytes } from "./claims.ts";
 import { ShardConsumer } from "./consumer.ts";
-import { judgeDurability, redisFaults } from "./durability.ts";
 import { errorLog } from "./failures.ts";
 import { EVENTS_MAX } from "./job-options.ts";
 import { queueName } from "./names.ts";
 import { type QueueOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import type { ConsumerHooks, DeltaProducer, EntryHandler, QueueBackend } from "./port.ts";
 import { ShardProducer } from "./producer.ts";
+import { RedisSafety } from "./redis-safety.ts";
 import { Roster } from "./roster.ts";
 
 export interface RedisQueueOptions extends QueueOptions {
-  /** `redis://[user:password@]host:port[/db]`, `rediss://` for TLS, or `redis+cluster://host:port,host:port,…`. */
+  /** As `src/redis/address.ts` reads it: one server, a cluster, or what Sentinels call the master. */
   readonly url: string;
 }
-
-/** ioredis types its replies by this option, which we leave alone. */
-type ConnectionSettings = Omit<RedisOptions, "replyMapping">;
 
 /** Redis answers in the order of calls on one connection, so jobs of a shard may overlap. */
 const PARALLEL_PER_SHARD = 8;
 const RECONNECT_DELAY_MS_MAX = 1_000;
-const CONSUMER_SOCKET_TIMEOUT_MS = 30_000;
+/** Longer than a worker asks to wait for a job; after a fail-over it is how long a frozen old master is heard out. */
+const CONSUMER_SOCKET_TIMEOUT_MS = 15_000;
 /** BullMQ's own key prefix; the shard's hash tag is in the queue's name. */
 const KEY_PREFIX = "omega";
 
-const RECONNECTING: ConnectionSettings = {
-  retryStrategy: (times) => Math.min(50 * times, RECONNECT_DELAY_MS_MAX),
+const RECONNECTING = {
+  retryStrategy: (times: number) => Math.min(50 * times, RECONNECT_DELAY_MS_MAX),
   connectTimeout: 5_000,
   // A Redis that is still reading its file answers LOADING; asked again soon.
   maxLoadingRetryTime: RECONNECT_DELAY_MS_MAX,
 };
 
-function producerConnection(addTimeoutMs: number): ConnectionSettings {
+function producerConnection(addTimeoutMs: number): ClientSettings {
   return {
     ...RECONNECTING,
     enableOfflineQueue: false,
@@ -63,7 +54,7 @@ function producerConnection(addTimeoutMs: number): ConnectionSettings {
   };
 }
 
-const CONSUMER_CONNECTION: ConnectionSettings = {
+const CONSUMER_CONNECTION: ClientSettings = {
   ...RECONNECTING,
   maxRetriesPerRequest: null,
   socketTimeout: CONSUMER_SOCKET_TIMEOUT_MS,
@@ -72,30 +63,25 @@ const CONSUMER_CONNECTION: ConnectionSettings = {
 /**
  * Connects once to see that Redis answers and keeps what it acknowledges.
  * Throws `TransportError("queue.unavailable")` when it does not answer within
- * `startTimeoutMs`, `InvalidConfigError` when `durability` is "refuse" and it could lose acknowledged data.
+ * `startTimeoutMs`, `InvalidConfigError` when `unsafe` is "refuse" and it could lose acknowledged data.
  */
 export async function redisQueue(options: RedisQueueOptions): Promise<QueueBackend> {
   const { url } = options;
   const resolved = resolveOptions(options);
   const roster = new Roster();
+  const safety = new RedisSafety(resolved);
   let closing: Promise<void> | null = null;
 
   const probe = await connect(url, CONSUMER_CONNECTION, resolved);
   try {
-    const faults = new Set<string>();
-    // A cluster keeps what it acknowledges only when each of its masters does.
-    for (const server of probe instanceof Cluster ? probe.nodes("master") : [probe]) {
-      const found = redisFaults(await server.info(), await appendfsyncOf(server));
-      for (const fault of found) faults.add(fault);
-    }
-    judgeDurability([...faults], resolved.durability, resolved.log);
+    await safety.check(probe);
   } finally {
     probe.disconnect();
   }
 
   return {
     kind: "redis",
-    producer: async () => roster.producer(await redisProducer(url, resolved)),
+    producer: async () => roster.producer(await redisProducer(url, resolved, safety)),
     consumer: (shard, handle, hooks) =>
       roster.consumer(redisConsumer(url, resolved, { shard, handle, hooks: hooks ?? {} })),
     close() {
@@ -105,16 +91,14 @@ export async function redisQueue(options: RedisQueueOptions): Promise<QueueBacke
   };
 }
 
-/** The server's `appendfsync`, or null where CONFIG is not allowed, as on many hosted servers. */
-async function appendfsyncOf(probe: Redis): Promise<string | null> {
-  const answer: unknown = await probe.config("GET", "appendfsync").catch(() => null);
-  const value: unknown = Array.isArray(answer) ? answer[1] : null;
-  return typeof value === "string" ? value : null;
-}
-
-async function redisProducer(url: string, options: ResolvedOptions): Promise<DeltaProducer> {
+async function redisProducer(
+  url: string,
+  options: ResolvedOptions,
+  safety: RedisSafety,
+): Promise<DeltaProducer> {
   const { clock, log, shards, prefix, addTimeoutMs } = options;
   const client = await connect(url, producerConnection(addTimeoutMs), options);
+  safety.watch(client);
   const onError = errorLog(log, "queue.producer.error", clock);
   const queues = Array.from({ length: shards }, (_, shard) => {
     const queue = new Queue(queueName(prefix, shard), {
@@ -136,6 +120,7 @@ async function redisProducer(url: string, options: ResolvedOptions): Promise<Del
     queues,
     // A cluster may answer any command with a redirection, and then a job could precede its bytes.
     ...(client instanceof Cluster ? {} : { claims: new ClaimWriter(client) }),
+    ...replicasOf(client, options),
     parallelPerShard: PARALLEL_PER_SHARD,
     addTimeoutMs,
     pendingBytesMax: options.pendingBytesMax,
@@ -146,6 +131,12 @@ async function redisProducer(url: string, options: ResolvedOptions): Promise<Del
       client.disconnect();
     },
   });
+}
+
+/** In a cluster `WAIT` would ask a node of ioredis' choice. */
+function replicasOf(client: Redis | Cluster, { replicas: count }: ResolvedOptions) {
+  if (count === 0 || client instanceof Cluster) return {};
+  return { replicas: new Replicas({ client, count }) };
 }
 
 function redisConsumer(
@@ -182,23 +173,10 @@ function redisConsumer(
   });
 }
 
-/** Connects by itself; the same settings for the one server or for each node of a cluster. */
-function openClient(url: string, settings: ConnectionSettings): Redis | Cluster {
-  const cluster = parseRedisClusterUrl(url);
-  if (cluster === null) return new Redis(url, settings);
-  const { retryStrategy, enableOfflineQueue = true, ...perNode } = settings;
-  return new Cluster([...cluster.nodes], {
-    ...(enableOfflineQueue ? {} : CLUSTER_WITHOUT_RESENDING),
-    enableOfflineQueue,
-    clusterRetryStrategy: (times) => retryStrategy?.(times) ?? RECONNECT_DELAY_MS_MAX,
-    redisOptions: { ...perNode, ...cluster.login },
-  });
-}
-
 /** A client that is ready, or `TransportError("queue.unavailable")` after `startTimeoutMs` of trying. */
 async function connect(
   url: string,
-  settings: ConnectionSettings,
+  settings: ClientSettings,
   options: {
     readonly clock: Clock;
     readonly startTimeoutMs: number;
