@@ -3,9 +3,13 @@ const HOUSE = {
   "src/core": { rooms: [], npm: [] },
   "src/wire": { rooms: ["src/core"], npm: ["cbor-x", "zstd-napi", "@noble/hashes"] },
   "src/observe": { rooms: ["src/core"], npm: ["pino", "prom-client"] },
-  "src/queue": { rooms: ["src/core", "src/wire", "src/observe"], npm: ["bullmq", "ioredis"] },
+  "src/redis": { rooms: ["src/core"], npm: ["ioredis"] },
+  "src/queue": {
+    rooms: ["src/core", "src/wire", "src/observe", "src/redis"],
+    npm: ["bullmq", "ioredis"],
+  },
   "src/store": {
-    rooms: ["src/core", "src/wire", "src/observe"],
+    rooms: ["src/core", "src/wire", "src/observe", "src/redis"],
     npm: ["ioredis", "pg", "@types/pg", "@electric-sql/pglite"],
   },
   "src/aggregate": {

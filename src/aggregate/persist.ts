@@ -15,7 +15,7 @@ import {
 const POLICY: BackoffPolicy = { delayMsBase: 50, delayMsMax: 2_000 };
 const ATTEMPTS_MAX = 10;
 /** No answer, or none that says what became of the call: asking again is safe and may help. */
-const UNSETTLED: readonly string[] = ["store.unavailable", "store.timeout"];
+const UNSETTLED: readonly string[] = ["store.unavailable", "store.timeout", "store.unreplicated"];
 
 /**
  * `call()`, made again with backoff while it fails as unavailable or timed out, until `signal`

@@ -16,6 +16,7 @@ import { runServices } from "./run-services.ts";
 export interface ServeOptions extends ConfigOptions {
   readonly redis?: string;
   readonly postgres?: string;
+  readonly durability?: string;
   readonly dataDir?: string;
   readonly port?: string;
   readonly httpPort?: string;
@@ -27,8 +28,12 @@ export interface ServeOptions extends ConfigOptions {
 /** The flags that name a backend. */
 export function addBackendOptions(command: Command): Command {
   return addConfigOptions(command)
-    .option("--redis <url>", "keep queue and state in Redis: redis://host:6379")
-    .option("--postgres <url>", "keep queue and state in PostgreSQL: postgres://user@host/db");
+    .option(
+      "--redis <url>",
+      "keep queue and state in Redis: redis://host:6379, redis+sentinel://host:26379/master",
+    )
+    .option("--postgres <url>", "keep queue and state in PostgreSQL: postgres://user@host/db")
+    .option("--durability <what>", "what a PUBACK waits for: memory, aof or replicated");
 }
 
 type Role = "start" | "gateway" | "aggregator";
@@ -39,6 +44,7 @@ export function backendFlags(options: ServeOptions, role: Role = "start"): FlagS
   return [
     { path: "backend", flag: "--redis", text: options.redis },
     { path: "backend", flag: "--postgres", text: options.postgres },
+    { path: "durability", flag: "--durability", text: options.durability },
     { path: "dataDir", flag: "--data-dir", text: options.dataDir },
     { path: "gateway.tcp.port", flag: "--port", text: options.port },
     { path: "gateway.broker.url", flag: "--broker", text: options.broker },
@@ -76,7 +82,8 @@ export async function serve(
 }
 
 function facts(backend: OpenBackend): Record<string, unknown> {
-  return { backend: backend.kind, survives: backend.survives };
+  const { kind, durability, survives } = backend;
+  return { backend: kind, durability, survives };
 }
 
 /** With `--json` one line on stdout, so that a script can wait for it; else words on stderr. */

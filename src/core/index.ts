@@ -19,8 +19,6 @@ export { type DeviceKey, deviceName, ID_PATTERN, isId, parseDeviceName, requireI
 export * as limits from "./limits.ts";
 export { isLoopback } from "./loopback.ts";
 export { integerBelow, type Random, seededRandom, systemRandom } from "./random.ts";
-export { CLUSTER_WITHOUT_RESENDING, connectMasters } from "./redis-cluster.ts";
-export { parseRedisClusterUrl } from "./redis-url.ts";
 export { sameBytes } from "./same-bytes.ts";
 export { type Health, type Readiness, type Service, startAll, stopAll } from "./service.ts";
 export { shardOf } from "./shard.ts";

@@ -57,10 +57,10 @@ export async function postgresFaults(pool: SqlPool): Promise<string[]> {
 /** Warns about each fault, or throws `InvalidConfigError` with all of them. */
 export function judgeDurability(
   faults: readonly string[],
-  durability: "refuse" | "warn",
+  unsafe: "refuse" | "warn" | "ignore",
   log: Logger,
 ): void {
-  if (faults.length === 0) return;
-  if (durability === "refuse") throw new InvalidConfigError(faults);
+  if (faults.length === 0 || unsafe === "ignore") return;
+  if (unsafe === "refuse") throw new InvalidConfigError(faults);
   for (const fault of faults) log.warn("queue.durability", { fault });
 }

@@ -8,6 +8,7 @@
  */
 import { type Clock, messageOf, OmegaError, TimeoutError, TransportError } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
+import { NotReplicatedError } from "../redis/index.ts";
 
 /** ioredis and pg say these before anything was sent. */
 const NEVER_SENT =
@@ -31,6 +32,9 @@ export function unknownOutcome(what: string, cause?: unknown): TimeoutError {
 export function failureOf(thrown: unknown): OmegaError {
   if (thrown instanceof OmegaError && thrown.reason.startsWith("queue.")) return thrown;
   const message = messageOf(thrown);
+  if (thrown instanceof NotReplicatedError) {
+    return new TimeoutError("queue.unreplicated", message, { cause: thrown });
+  }
   const code = codeOf(thrown);
   if (NEVER_SENT.test(message) || NEVER_SENT.test(code)) {
     return new TransportError("queue.unavailable", `the queue cannot be reached: ${message}`, {

@@ -20,8 +20,10 @@ export interface QueueOptions {
   readonly pendingBytesMax?: number;
   /** How long the first connection may take, milliseconds. Default 10,000. */
   readonly startTimeoutMs?: number;
-  /** Whether a backend that could lose what it acknowledged is refused or only warned about. Default "warn". */
-  readonly durability?: "refuse" | "warn";
+  /** What is done about a backend that could lose what it acknowledged. Default "warn". */
+  readonly unsafe?: "refuse" | "warn" | "ignore";
+  /** Replicas of Redis that must have an add before it counts as durable; 0, the default, for none. */
+  readonly replicas?: number;
   readonly consumer?: Partial<ConsumerSettings>;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -41,7 +43,8 @@ export function resolveOptions(options: QueueOptions): ResolvedOptions {
     addTimeoutMs: options.addTimeoutMs ?? 5_000,
     pendingBytesMax: options.pendingBytesMax ?? 32 * 1024 * 1024,
     startTimeoutMs: options.startTimeoutMs ?? 10_000,
-    durability: options.durability ?? "warn",
+    unsafe: options.unsafe ?? "warn",
+    replicas: options.replicas ?? 0,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
     consumer: { ...DEFAULT_CONSUMER, ...options.consumer },

@@ -38,7 +38,7 @@ const MIGRATION_TIMEOUT_MS = 60_000;
 /**
  * Migrates BullMQ's schema when needed. Throws `TransportError("queue.unavailable")`
  * when the database does not answer, `InvalidConfigError` when the search_path
- * lacks `bullmq`, or when `durability` is "refuse" and it could lose acknowledged data.
+ * lacks `bullmq`, or when `unsafe` is "refuse" and it could lose acknowledged data.
  */
 export async function postgresQueue(options: PostgresQueueOptions): Promise<QueueBackend> {
   const { pool, kind } = options;
@@ -83,8 +83,7 @@ async function prepare(
     ]);
   }
   // The embedded database says at its own start what it survives.
-  if (kind === "postgres")
-    judgeDurability(await postgresFaults(pool), options.durability, options.log);
+  if (kind === "postgres") judgeDurability(await postgresFaults(pool), options.unsafe, options.log);
 }
 
 async function postgresProducer(hub: ListenHub, options: ResolvedOptions): Promise<DeltaProducer> {

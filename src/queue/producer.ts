@@ -5,6 +5,7 @@
 import type { JobsOptions, Queue } from "bullmq";
 import { assert, type Clock, TransportError, within } from "../core/index.ts";
 import type { Metrics } from "../observe/index.ts";
+import type { Replicas } from "../redis/index.ts";
 import { packBatch, splitBatch } from "./batch.ts";
 import type { ClaimData, ClaimWriter } from "./claims.ts";
 import { failureOf, unknownOutcome } from "./failures.ts";
@@ -18,6 +19,8 @@ export interface ProducerOptions {
   readonly queues: readonly Queue[];
   /** Where the backend keeps bytes beside their job; without it they go into the job as base64. */
   readonly claims?: ClaimWriter;
+  /** Who must have an add, beside the server, before it is durable. */
+  readonly replicas?: Replicas;
   /** See `LaneOptions.parallel`. */
   readonly parallelPerShard: number;
   readonly addTimeoutMs: number;
@@ -101,12 +104,16 @@ export class ShardProducer implements DeltaProducer {
   }
 
   async #send(queue: Queue, entries: readonly QueueEntry[]): Promise<void> {
-    const { claims } = this.#options;
+    const { claims, replicas } = this.#options;
     const bytes = packBatch(entries);
     const add = (data: ClaimData | InlineData, options: JobsOptions = {}) =>
       queue.add(JOB_NAME, data, { ...JOB_OPTIONS, ...options });
-    if (claims === undefined) await add({ batch: bytes.toString("base64") });
-    else await claims.add(queue.qualifiedName, bytes, add);
+    const stored = (): Promise<unknown> =>
+      claims === undefined
+        ? add({ batch: bytes.toString("base64") })
+        : claims.add(queue.qualifiedName, bytes, add);
+    // P1: past a fail-over a delta is durable only where the next master has it.
+    await (replicas === undefined ? stored() : replicas.holding(stored));
     this.#instruments.jobs.add();
     this.#instruments.entries.add(entries.length);
   }

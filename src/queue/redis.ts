@@ -10,16 +10,9 @@
  * @module
  */
 import { type Job, Queue, Worker } from "bullmq";
-import { Cluster, Redis, type RedisOptions } from "ioredis";
-import {
-  CLUSTER_WITHOUT_RESENDING,
-  type Clock,
-  connectMasters,
-  messageOf,
-  parseRedisClusterUrl,
-  TransportError,
-  within,
-} from "../core/index.ts";
+import { Cluster, type Redis } from "ioredis";
+import { type Clock, messageOf, TransportError, within } from "../core/index.ts";
+import { type ClientSettings, connectMasters, openClient, Replicas } from "../redis/index.ts";
 import { ClaimWriter, claimedBytes } from "./claims.ts";
 import { ShardConsumer } from "./consumer.ts";
 import { judgeDurability, redisFaults } from "./durability.ts";
@@ -32,28 +25,26 @@ import { ShardProducer } from "./producer.ts";
 import { Roster } from "./roster.ts";
 
 export interface RedisQueueOptions extends QueueOptions {
-  /** `redis://[user:password@]host:port[/db]`, `rediss://` for TLS, or `redis+cluster://host:port,host:port,…`. */
+  /** As `src/redis/address.ts` reads it: one server, a cluster, or what Sentinels call the master. */
   readonly url: string;
 }
-
-/** ioredis types its replies by this option, which we leave alone. */
-type ConnectionSettings = Omit<RedisOptions, "replyMapping">;
 
 /** Redis answers in the order of calls on one connection, so jobs of a shard may overlap. */
 const PARALLEL_PER_SHARD = 8;
 const RECONNECT_DELAY_MS_MAX = 1_000;
-const CONSUMER_SOCKET_TIMEOUT_MS = 30_000;
+/** Longer than a worker asks to wait for a job; after a fail-over it is how long a frozen old master is heard out. */
+const CONSUMER_SOCKET_TIMEOUT_MS = 15_000;
 /** BullMQ's own key prefix; the shard's hash tag is in the queue's name. */
 const KEY_PREFIX = "omega";
 
-const RECONNECTING: ConnectionSettings = {
-  retryStrategy: (times) => Math.min(50 * times, RECONNECT_DELAY_MS_MAX),
+const RECONNECTING = {
+  retryStrategy: (times: number) => Math.min(50 * times, RECONNECT_DELAY_MS_MAX),
   connectTimeout: 5_000,
   // A Redis that is still reading its file answers LOADING; asked again soon.
   maxLoadingRetryTime: RECONNECT_DELAY_MS_MAX,
 };
 
-function producerConnection(addTimeoutMs: number): ConnectionSettings {
+function producerConnection(addTimeoutMs: number): ClientSettings {
   return {
     ...RECONNECTING,
     enableOfflineQueue: false,
@@ -63,7 +54,7 @@ function producerConnection(addTimeoutMs: number): ConnectionSettings {
   };
 }
 
-const CONSUMER_CONNECTION: ConnectionSettings = {
+const CONSUMER_CONNECTION: ClientSettings = {
   ...RECONNECTING,
   maxRetriesPerRequest: null,
   socketTimeout: CONSUMER_SOCKET_TIMEOUT_MS,
@@ -72,7 +63,7 @@ const CONSUMER_CONNECTION: ConnectionSettings = {
 /**
  * Connects once to see that Redis answers and keeps what it acknowledges.
  * Throws `TransportError("queue.unavailable")` when it does not answer within
- * `startTimeoutMs`, `InvalidConfigError` when `durability` is "refuse" and it could lose acknowledged data.
+ * `startTimeoutMs`, `InvalidConfigError` when `unsafe` is "refuse" and it could lose acknowledged data.
  */
 export async function redisQueue(options: RedisQueueOptions): Promise<QueueBackend> {
   const { url } = options;
@@ -88,7 +79,7 @@ export async function redisQueue(options: RedisQueueOptions): Promise<QueueBacke
       const found = redisFaults(await server.info(), await appendfsyncOf(server));
       for (const fault of found) faults.add(fault);
     }
-    judgeDurability([...faults], resolved.durability, resolved.log);
+    judgeDurability([...faults], resolved.unsafe, resolved.log);
   } finally {
     probe.disconnect();
   }
@@ -136,6 +127,7 @@ async function redisProducer(url: string, options: ResolvedOptions): Promise<Del
     queues,
     // A cluster may answer any command with a redirection, and then a job could precede its bytes.
     ...(client instanceof Cluster ? {} : { claims: new ClaimWriter(client) }),
+    ...replicasOf(client, options),
     parallelPerShard: PARALLEL_PER_SHARD,
     addTimeoutMs,
     pendingBytesMax: options.pendingBytesMax,
@@ -146,6 +138,12 @@ async function redisProducer(url: string, options: ResolvedOptions): Promise<Del
       client.disconnect();
     },
   });
+}
+
+/** In a cluster `WAIT` would ask a node of ioredis' choice. */
+function replicasOf(client: Redis | Cluster, { replicas: count }: ResolvedOptions) {
+  if (count === 0 || client instanceof Cluster) return {};
+  return { replicas: new Replicas({ client, count }) };
 }
 
 function redisConsumer(
@@ -182,23 +180,10 @@ function redisConsumer(
   });
 }
 
-/** Connects by itself; the same settings for the one server or for each node of a cluster. */
-function openClient(url: string, settings: ConnectionSettings): Redis | Cluster {
-  const cluster = parseRedisClusterUrl(url);
-  if (cluster === null) return new Redis(url, settings);
-  const { retryStrategy, enableOfflineQueue = true, ...perNode } = settings;
-  return new Cluster([...cluster.nodes], {
-    ...(enableOfflineQueue ? {} : CLUSTER_WITHOUT_RESENDING),
-    enableOfflineQueue,
-    clusterRetryStrategy: (times) => retryStrategy?.(times) ?? RECONNECT_DELAY_MS_MAX,
-    redisOptions: { ...perNode, ...cluster.login },
-  });
-}
-
 /** A client that is ready, or `TransportError("queue.unavailable")` after `startTimeoutMs` of trying. */
 async function connect(
   url: string,
-  settings: ConnectionSettings,
+  settings: ClientSettings,
   options: {
     readonly clock: Clock;
     readonly startTimeoutMs: number;

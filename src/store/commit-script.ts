@@ -12,17 +12,7 @@
  * 8,000 values.
  * @module
  */
-import { createHash } from "node:crypto";
-
-export interface Script {
-  readonly text: string;
-  /** SHA-1 of the text, as Redis names it. */
-  readonly sha: string;
-}
-
-function script(text: string): Script {
-  return { text, sha: createHash("sha1").update(text).digest("hex") };
-}
+import { script } from "./script.ts";
 
 /**
  * KEYS lease, fence; ARGV owner, ttlMs. Answers the token, or nil while another
@@ -159,41 +149,4 @@ for _, id in ipairs(ARGV) do
   redis.call('LREM', KEYS[2], 1, id)
 end
 return dropped
-`);
-
-/**
- * KEYS lease, current, releases; ARGV token, version, version before, content
- * hash, ladder, release, releases kept, channel, event.
- */
-export const publishScript = script(`
-local token, version, hash = ARGV[1], ARGV[2], ARGV[4]
-local last = redis.call('HMGET', KEYS[2], 'version', 'token', 'hash')
-if last[1] == version and last[2] == token and last[3] == hash then return 'ok' end
-if redis.call('HGET', KEYS[1], 'token') ~= token then return 'lease.lost' end
-if (last[1] or '0') ~= ARGV[3] then return 'release.version' end
-redis.call('LPUSH', KEYS[3], ARGV[6])
-redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[7]) - 1)
-redis.call('HSET', KEYS[2], 'version', version, 'token', token, 'hash', hash, 'ladder', ARGV[5])
-redis.call('PUBLISH', ARGV[8], ARGV[9])
-return 'ok'
-`);
-
-/** KEYS lease, models; ARGV token, version, version before, record, channel, event. */
-export const putModelScript = script(`
-if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[4] then return 'ok' end
-if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 'lease.lost' end
-if (redis.call('HGET', KEYS[2], 'newest') or '0') ~= ARGV[3] then return 'model.order' end
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[4], 'newest', ARGV[2])
-redis.call('PUBLISH', ARGV[5], ARGV[6])
-return 'ok'
-`);
-
-/** KEYS lease, models; ARGV token, version …. The newest stays. */
-export const dropModelsScript = script(`
-if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 'lease.lost' end
-local newest = redis.call('HGET', KEYS[2], 'newest')
-for i = 2, #ARGV do
-  if ARGV[i] ~= newest and ARGV[i] ~= 'newest' then redis.call('HDEL', KEYS[2], ARGV[i]) end
-end
-return 'ok'
 `);

@@ -14,11 +14,13 @@ import type { Commit, StoreListener } from "./port.ts";
 
 const EVENT_BYTES_MAX = 7_000;
 
-export function releaseEvent(tenant: string, version: number): string {
+/** With an empty version it is what a script puts the version behind. */
+export function releaseEvent(tenant: string, version: number | ""): string {
   return `release ${tenant} ${version}`;
 }
 
-export function modelEvent(tenant: string, version: number): string {
+/** As {@link releaseEvent}. */
+export function modelEvent(tenant: string, version: number | ""): string {
   return `model ${tenant} ${version}`;
 }
 

@@ -8,20 +8,18 @@
  * noticed before TCP would.
  * @module
  */
-import { Cluster, Redis } from "ioredis";
+import { Cluster, type Redis } from "ioredis";
 import {
   type BackoffPolicy,
   backoffDelayMs,
-  CLUSTER_WITHOUT_RESENDING,
-  connectMasters,
-  InvalidConfigError,
   messageOf,
-  parseRedisClusterUrl,
+  OmegaError,
   type Random,
 } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
-import type { Script } from "./commit-script.ts";
-import { timedOut, unavailable } from "./refusals.ts";
+import { connectMasters, NotReplicatedError, openClient, Replicas } from "../redis/index.ts";
+import { timedOut, unavailable, unreplicated } from "./refusals.ts";
+import type { Script } from "./script.ts";
 
 export type RedisArgument = string | number | Uint8Array;
 
@@ -32,6 +30,15 @@ export interface RedisConnectionOptions {
   readonly log: Logger;
   /** Comes back by itself after a cut; true by default. */
   readonly reconnect?: boolean;
+  /** Where {@link RedisConnection.held} waits for replicas; nowhere by default. */
+  readonly replicated?: ReplicatedOptions | undefined;
+}
+
+export interface ReplicatedOptions {
+  /** How many replicas, ≥ 1. */
+  readonly count: number;
+  /** A key to write to, of no meaning: a connection must have written to see the replicas follow. */
+  readonly mark: string;
 }
 
 const RECONNECT: BackoffPolicy = { delayMsBase: 100, delayMsMax: 3_000 };
@@ -40,11 +47,17 @@ const RECONNECT_DELAY_MS_MIN = 20;
 export class RedisConnection {
   readonly #redis: Redis | Cluster;
   readonly #timeoutMs: number;
+  readonly #replicated: (ReplicatedOptions & { readonly replicas: Replicas }) | null;
+  #connected = false;
 
   /** Does not connect yet: {@link connect} does. Throws `InvalidConfigError` on a URL that is not Redis'. */
   constructor(options: RedisConnectionOptions) {
     this.#timeoutMs = options.timeoutMs;
-    this.#redis = openClient(options);
+    this.#redis = openClient(
+      options.url,
+      redisSettings(options, () => this.#connected),
+    );
+    this.#replicated = replicatedOf(this.#redis, options.replicated);
     this.#redis.on("error", (error) =>
       options.log.warn("store.redis.error", { message: messageOf(error) }),
     );
@@ -55,6 +68,7 @@ export class RedisConnection {
     try {
       await this.#redis.connect();
       if (this.#redis instanceof Cluster) await connectMasters(this.#redis);
+      this.#connected = true;
     } catch (error) {
       this.close();
       throw this.#refusal(error);
@@ -114,6 +128,28 @@ export class RedisConnection {
     return await this.#settle(this.#redis.callBuffer("EVAL", [script.text, ...rest]));
   }
 
+  /**
+   * Resolves as `work` once the replicas have what this server had been told before `work` ended,
+   * by anyone. A null is passed on at once: nothing was written. Where no replicas are asked for
+   * it is `work` alone. Rejects with `TimeoutError("store.unreplicated")` when they have it not in
+   * time; it may be there or not, then and when the connection ended meanwhile.
+   */
+  async held<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#replicated === null) return await work();
+    const { replicas, mark } = this.#replicated;
+    try {
+      return await replicas.holding(async () => {
+        const result = await work();
+        if (result !== null) await this.#redis.set(mark, 1);
+        return result;
+      });
+    } catch (error) {
+      if (error instanceof OmegaError) throw error;
+      if (error instanceof NotReplicatedError) throw unreplicated(error.message);
+      throw this.#refusal(error);
+    }
+  }
+
   close(): void {
     this.#redis.disconnect();
   }
@@ -134,7 +170,18 @@ export class RedisConnection {
   }
 }
 
-function redisOptions(options: RedisConnectionOptions) {
+/** None in a cluster: `WAIT` would ask a node of ioredis' choice. */
+function replicatedOf(client: Redis | Cluster, options: ReplicatedOptions | undefined) {
+  if (options === undefined || client instanceof Cluster) return null;
+  return { ...options, replicas: new Replicas({ client, count: options.count }) };
+}
+
+/** `connected` tells whether it ever was: until then no Sentinel that is away is asked again. */
+function redisSettings(options: RedisConnectionOptions, connected: () => boolean) {
+  const retryStrategy = (attempt: number) => {
+    if (options.reconnect === false) return null;
+    return RECONNECT_DELAY_MS_MIN + backoffDelayMs(RECONNECT, attempt - 1, options.random);
+  };
   return {
     lazyConnect: true,
     // RESP2: maps come back as flat arrays, whatever field names they hold.
@@ -146,37 +193,9 @@ function redisOptions(options: RedisConnectionOptions) {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
-    retryStrategy: (attempt: number) => {
-      if (options.reconnect === false) return null;
-      return RECONNECT_DELAY_MS_MIN + backoffDelayMs(RECONNECT, attempt - 1, options.random);
-    },
+    retryStrategy,
+    sentinelRetryStrategy: (attempt: number) => (connected() ? retryStrategy(attempt) : null),
   };
-}
-
-function openClient(options: RedisConnectionOptions): Redis | Cluster {
-  const cluster = parseRedisClusterUrl(options.url);
-  const settings = redisOptions(options);
-  if (cluster === null) {
-    requireRedisUrl(options.url);
-    return new Redis(options.url, settings);
-  }
-  const { retryStrategy, lazyConnect, enableOfflineQueue, ...perNode } = settings;
-  return new Cluster([...cluster.nodes], {
-    ...CLUSTER_WITHOUT_RESENDING,
-    lazyConnect,
-    enableOfflineQueue,
-    clusterRetryStrategy: retryStrategy,
-    redisOptions: { ...perNode, ...cluster.login },
-  });
-}
-
-function requireRedisUrl(url: string): void {
-  const protocol = URL.canParse(url) ? new URL(url).protocol : "";
-  if (protocol === "redis:" || protocol === "rediss:") return;
-  // The URL may hold a password: say what is wrong with it, not what it is.
-  throw new InvalidConfigError([
-    "the Redis URL must start with redis:// or rediss://, or be redis+cluster://host:port,host:port",
-  ]);
 }
 
 /** ioredis writes only Buffers as bytes; other views would become "1,2,3". */

@@ -14,11 +14,14 @@
  *   omega:{s3}:tenants     set of tenants with sums    omega:{s3}:sums:<tenant>  hash pattern/bucket → blob
  *   omega:{s3}:d:<tenant>/<device>   hash pattern → register, and "@" → cursor
  *   omega:{rT}:current     hash version, token, hash, ladder
+ *   omega:{rT}:next        the same and release, while it is not shown yet
  *   omega:{rT}:releases    list of releases, newest first
  *   omega:{rT}:models      hash version → codec model, and "newest" → the newest version
+ *   omega:{rT}:nextmodel   hash version, record, while it is not shown yet
  *   omega:{all}:modelled   set of tenants that ever had a codec model
  *   omega:{all}:released   set of tenants that ever had a release
  *   omega:{all}:shards     the shard count, for ever
+ *   omega:{all}:mark       written to see the replicas follow (redis-connection.ts)
  *   omega:events           the channel of notifications
  * @module
  */
@@ -39,6 +42,7 @@ export function redisKeys(prefix: string) {
     shardCount: `${prefix}:{all}:shards`,
     released: `${prefix}:{all}:released`,
     modelled: `${prefix}:{all}:modelled`,
+    mark: `${prefix}:{all}:mark`,
     channel: `${prefix}:events`,
     commit: (shard: number) => ofShard(shard, "commit"),
     stats: (shard: number) => ofShard(shard, "stats"),
@@ -48,8 +52,10 @@ export function redisKeys(prefix: string) {
     sums: (shard: number, tenant: string) => ofShard(shard, `sums:${tenant}`),
     device: (shard: number, key: DeviceKey) => ofShard(shard, `d:${deviceName(key)}`),
     current: (tenant: string) => ofTenant(tenant, "current"),
+    next: (tenant: string) => ofTenant(tenant, "next"),
     releases: (tenant: string) => ofTenant(tenant, "releases"),
     models: (tenant: string) => ofTenant(tenant, "models"),
+    nextModel: (tenant: string) => ofTenant(tenant, "nextmodel"),
     /** The lease and the fence of a name, beside the keys they guard. */
     lease(name: string): readonly [lease: string, fence: string] {
       const shard = SHARD_LEASE.exec(name)?.[1];

@@ -1,12 +1,12 @@
 /**
- * The codec models in Redis: a hash per tenant, written by two scripts (commit-script.ts).
+ * The codec models in Redis: a hash per tenant, written by scripts (publish-scripts.ts).
  * @module
  */
 import { requireName } from "./commit-check.ts";
-import { dropModelsScript, putModelScript } from "./commit-script.ts";
 import { modelEvent } from "./events.ts";
 import { decodeStoredModel, encodeStoredModel, requireStoredModel } from "./model-records.ts";
 import { releaserLease, type StoredModel } from "./port.ts";
+import { dropModelsScript, finishModelScript, stageModelScript } from "./publish-scripts.ts";
 import type { RedisConnection } from "./redis-connection.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import { toNumber, toPairs, toTexts } from "./redis-replies.ts";
@@ -30,15 +30,20 @@ export class RedisModels {
     const { version } = model;
     // Lives on another node of a cluster, so it goes first: one name too many does no harm.
     await this.#redis.call("SADD", [this.#keys.modelled, tenant]);
-    const outcome = await this.#redis.run(putModelScript, this.#own(tenant), [
-      ...[token, version, version - 1, encodeStoredModel(model)],
-      ...[this.#keys.channel, modelEvent(tenant, version)],
-    ]);
-    requireOk(String(outcome), { tenant, token, version });
+    const args = [token, version, version - 1, encodeStoredModel(model)];
+    await this.#redis.held(async () => {
+      const outcome = await this.#redis.run(stageModelScript, this.#own(tenant), args);
+      requireOk(String(outcome), { tenant, token, version });
+    });
+    await this.#finish(tenant);
   }
 
   async all(tenant: string): Promise<StoredModel[]> {
     requireName("tenant", tenant);
+    if ((await this.#redis.call("EXISTS", [this.#keys.nextModel(tenant)])) === 1) {
+      await this.#redis.held(async () => {});
+      await this.#finish(tenant);
+    }
     const fields = toPairs(await this.#redis.call("HGETALL", [this.#keys.models(tenant)]));
     return fields
       .filter(([field]) => field !== NEWEST)
@@ -69,7 +74,15 @@ export class RedisModels {
     return new Map(found.filter(([, version]) => version > 0));
   }
 
+  async #finish(tenant: string): Promise<void> {
+    const args = [this.#keys.channel, modelEvent(tenant, "")];
+    requireOk(String(await this.#redis.run(finishModelScript, this.#own(tenant), args)), {
+      tenant,
+    });
+  }
+
   #own(tenant: string): string[] {
-    return [this.#keys.lease(releaserLease(tenant))[0], this.#keys.models(tenant)];
+    const [lease] = this.#keys.lease(releaserLease(tenant));
+    return [lease, this.#keys.models(tenant), this.#keys.nextModel(tenant)];
   }
 }

@@ -5,7 +5,8 @@
  * after a loss perhaps another.
  * @module
  */
-import { integerBelow, parseRedisClusterUrl, type Random } from "../core/index.ts";
+import { integerBelow, type Random } from "../core/index.ts";
+import { readRedisAddress } from "../redis/index.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./redis-connection.ts";
 import type { NotificationLink } from "./watch.ts";
 
@@ -40,10 +41,11 @@ export async function openRedisLink(
 
 /** The URL of one node when `url` names a cluster. */
 function anyNode(url: string, random: Random): string {
-  const cluster = parseRedisClusterUrl(url);
-  const node = cluster?.nodes[integerBelow(random, cluster.nodes.length)];
-  if (!cluster || !node) return url;
-  const { username = "", password = "" } = cluster.login;
+  const address = readRedisAddress(url);
+  if (address === null || typeof address === "string" || address.kind !== "cluster") return url;
+  const node = address.nodes[integerBelow(random, address.nodes.length)];
+  if (node === undefined) return url;
+  const { username = "", password = "" } = address.login;
   const login = [username, password].map(encodeURIComponent).join(":");
   return `redis://${login === ":" ? "" : `${login}@`}${node.host}:${node.port}`;
 }

@@ -6,9 +6,10 @@
  * of Redis loses nothing that it answered only with `appendfsync always`:
  * "everysec" puts a write off for up to two seconds while an earlier fsync is
  * under way (`aof_pending_bio_fsync`), and 2 of 20 kills under load lost answered
- * writes. A fail-over to a replica may lose some in either case.
- * What is left is always whole commits, and tokens rise past the lost ones.
- * Layout: redis-keys.ts. Atomic steps: commit-script.ts.
+ * writes. A fail-over to a replica may lose some in either case: what is left is always a
+ * beginning of what was answered, in whole commits. With `replicas` nothing that anyone relies on
+ * is in what may be lost (docs/durability.md). Layout: redis-keys.ts. Atomic steps:
+ * commit-script.ts, publish-scripts.ts.
  * @module
  */
 import {
@@ -27,11 +28,9 @@ import {
   commitScript,
   dropDeadLettersScript,
   forgetScript,
-  publishScript,
   releaseScript,
   renewScript,
 } from "./commit-script.ts";
-import { releaseEvent } from "./events.ts";
 import { type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
 import {
   type Commit,
@@ -41,7 +40,6 @@ import {
   type DeviceRecord,
   type LoadedShard,
   type RecentRelease,
-  releaserLease,
   type ShardStats,
   type ShardSums,
   type Store,
@@ -56,21 +54,22 @@ import { commitArguments } from "./redis-commit.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./redis-connection.ts";
 import { CURSOR_FIELD, type RedisKeys, redisKeys } from "./redis-keys.ts";
 import { RedisModels } from "./redis-models.ts";
+import { RedisReleases } from "./redis-releases.ts";
 import { toBytes, toNumber, toPairs, toSumRow, toTexts } from "./redis-replies.ts";
 import { openRedisLink } from "./redis-watch.ts";
 import { requireOk } from "./refusals.ts";
-import { requireStoredRelease } from "./release-check.ts";
-import { decodeLadders, decodeRecent, encodeLadders, encodeRecent } from "./rendition-records.ts";
 import { type NotificationSource, Watch } from "./watch.ts";
 
 export interface RedisStoreOptions extends StoreOptions {
-  /** `redis://`, `rediss://` (TLS) or `redis+cluster://host:port,host:port,…`. */
+  /** As `src/redis/address.ts` reads it: one server, a cluster, or what Sentinels call the master. */
   readonly url: string;
   readonly log: Logger;
   /** The first part of every key; "omega" by default. */
   readonly prefix?: string;
   /** The longest wait for one answer, milliseconds; 5,000 by default. */
   readonly timeoutMs?: number;
+  /** Replicas that must have what others will rely on before it is said to be done; 0, the default, for none. */
+  readonly replicas?: number;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -84,6 +83,7 @@ class RedisStore implements Store {
   readonly #keys: RedisKeys;
   readonly #redis: RedisConnection;
   readonly #models: RedisModels;
+  readonly #releases: RedisReleases;
   readonly #watch: Watch;
 
   constructor(
@@ -96,9 +96,10 @@ class RedisStore implements Store {
     this.#keys = keys;
     this.#redis = redis;
     this.#models = new RedisModels(redis, keys);
+    this.#releases = new RedisReleases(redis, keys, options.releasesKept);
     const source: NotificationSource = {
       open: (onEvent, onLost) => openRedisLink(watching, keys.channel, onEvent, onLost),
-      releaseVersions: () => this.#releaseVersions(),
+      releaseVersions: () => this.#releases.versions(),
       modelVersions: () => this.#models.versions(),
     };
     this.#watch = new Watch({ ...watching, source });
@@ -109,10 +110,11 @@ class RedisStore implements Store {
   }
 
   async acquireLease(name: string, owner: string, ttlMs: number): Promise<number | null> {
-    const token = await this.#redis.run(acquireScript, this.#keys.lease(name).slice(), [
-      owner,
-      Math.ceil(ttlMs),
-    ]);
+    const keys = this.#keys.lease(name);
+    // No token that a fail-over could lose is ever used, so that none is given twice.
+    const token = await this.#redis.held(() =>
+      this.#redis.run(acquireScript, keys, [owner, Math.ceil(ttlMs)]),
+    );
     return token === null ? null : toNumber(token);
   }
 
@@ -173,15 +175,23 @@ class RedisStore implements Store {
     checkCommit(shard, this.shards, commit);
     const at = { shard, token, number, deadLettersKept: this.#options.deadLettersKept };
     const { keys, args } = commitArguments(this.#keys, at, commit);
-    const outcome = await this.#redis.run(commitScript, keys, args);
-    requireOk(String(outcome), { shard, token, number });
+    // P6: devices take a watermark for a PUBACK, and a gateway may read it the moment it is there. So
+    // the jobs it speaks of must outlive a fail-over first.
+    await this.#redis.held(async () => {});
+    // P2: and it must outlive one before its jobs may go, wherever the queue is told.
+    await this.#redis.held(async () => {
+      const outcome = await this.#redis.run(commitScript, keys, args);
+      requireOk(String(outcome), { shard, token, number });
+    });
   }
 
   async forget(shard: number, token: number, key: DeviceKey): Promise<void> {
     requireShard(shard, this.shards);
     requireKey(key);
     const keys = [this.#keys.lease(shardLease(shard))[0], this.#keys.device(shard, key)];
-    requireOk(String(await this.#redis.run(forgetScript, keys, [token])), { shard, token });
+    await this.#redis.held(async () => {
+      requireOk(String(await this.#redis.run(forgetScript, keys, [token])), { shard, token });
+    });
   }
 
   async stats(shard: number): Promise<ShardStats> {
@@ -220,13 +230,13 @@ class RedisStore implements Store {
   }
 
   async tenants(): Promise<string[]> {
-    const sets = await this.#redis.callAll([
-      ["SMEMBERS", this.#keys.released],
-      ...this.#eachShard((shard) => ["SMEMBERS", this.#keys.tenants(shard)] as const),
+    const [released, sets] = await Promise.all([
+      this.#releases.versions(),
+      this.#redis.callAll(
+        this.#eachShard((shard) => ["SMEMBERS", this.#keys.tenants(shard)] as const),
+      ),
     ]);
-    const [released, ...others] = sets.map(toTexts);
-    const versions = await this.#currentVersions(released ?? []);
-    return [...new Set([...versions.keys(), ...others.flat()])].sort();
+    return [...new Set([...released.keys(), ...sets.flatMap(toTexts)])].sort();
   }
 
   async loadTenantSums(tenant: string): Promise<ShardSums[]> {
@@ -240,38 +250,16 @@ class RedisStore implements Store {
     }));
   }
 
-  async publishRelease(tenant: string, token: number, stored: StoredRelease): Promise<void> {
-    requireName("tenant", tenant);
-    requireStoredRelease(tenant, stored);
-    const { release, ladder } = stored;
-    // Lives on another node of a cluster, so it goes first: one name too many does no harm.
-    await this.#redis.call("SADD", [this.#keys.released, tenant]);
-    const outcome = await this.#redis.run(
-      publishScript,
-      [
-        this.#keys.lease(releaserLease(tenant))[0],
-        this.#keys.current(tenant),
-        this.#keys.releases(tenant),
-      ],
-      [
-        ...[token, release.version, release.version - 1, ladder.contentHash],
-        ...[encodeLadders(stored), encodeRecent(stored), this.#options.releasesKept],
-        ...[this.#keys.channel, releaseEvent(tenant, release.version)],
-      ],
-    );
-    requireOk(String(outcome), { tenant, token, version: release.version });
+  publishRelease(tenant: string, token: number, stored: StoredRelease): Promise<void> {
+    return this.#releases.publish(tenant, token, stored);
   }
 
-  async currentRelease(tenant: string): Promise<CurrentLadders | null> {
-    requireName("tenant", tenant);
-    const ladder = await this.#redis.call("HGET", [this.#keys.current(tenant), "ladder"]);
-    return ladder === null ? null : decodeLadders(ladder as Buffer);
+  currentRelease(tenant: string): Promise<CurrentLadders | null> {
+    return this.#releases.current(tenant);
   }
 
-  async recentReleases(tenant: string): Promise<RecentRelease[]> {
-    requireName("tenant", tenant);
-    const blobs = await this.#redis.call("LRANGE", [this.#keys.releases(tenant), 0, -1]);
-    return (blobs as Buffer[]).map(decodeRecent);
+  recentReleases(tenant: string): Promise<RecentRelease[]> {
+    return this.#releases.recent(tenant);
   }
 
   putModel(tenant: string, token: number, model: StoredModel): Promise<void> {
@@ -297,20 +285,6 @@ class RedisStore implements Store {
   async close(): Promise<void> {
     this.#watch.close();
     this.#redis.close();
-  }
-
-  async #releaseVersions(): Promise<Map<string, number>> {
-    return await this.#currentVersions(
-      toTexts(await this.#redis.call("SMEMBERS", [this.#keys.released])),
-    );
-  }
-
-  async #currentVersions(tenants: readonly string[]): Promise<Map<string, number>> {
-    const versions = await this.#redis.callAll(
-      tenants.map((tenant) => ["HGET", this.#keys.current(tenant), "version"] as const),
-    );
-    const found = tenants.map((tenant, index) => [tenant, toNumber(versions[index])] as const);
-    return new Map(found.filter(([, version]) => version > 0));
   }
 
   /** A scan may show a row twice while Redis resizes the hash: the map keeps one. */
@@ -346,6 +320,7 @@ export async function redisStore(options: RedisStoreOptions): Promise<Store> {
     timeoutMs: options.timeoutMs ?? TIMEOUT_MS_DEFAULT,
     random: options.random ?? systemRandom,
     log: options.log,
+    replicated: options.replicas ? { count: options.replicas, mark: keys.mark } : undefined,
   };
   const redis = new RedisConnection(connection);
   await redis.connect();

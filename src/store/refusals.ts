@@ -42,3 +42,8 @@ export function timedOut(timeoutMs: number, cause?: unknown): TimeoutError {
     ...(cause === undefined ? {} : { cause }),
   });
 }
+
+/** The server has it and too few replicas: it may be gone after a fail-over. */
+export function unreplicated(message: string): TimeoutError {
+  return new TimeoutError("store.unreplicated", message);
+}

@@ -8,6 +8,7 @@ import { DEFAULT_GATEWAY_LIMITS, gatewayLimits } from "../../gateway/limits.ts";
 import { DEFAULT_AGGREGATOR_SETTINGS } from "../../src/aggregate/aggregator.ts";
 import { DEFAULT_VERSION_POLICY } from "../../src/aggregate/version-policy.ts";
 import { gatewayLimitsOf } from "../../src/cli/compose/gateway-limits.ts";
+import { durabilityOf } from "../../src/cli/config/durability.ts";
 import { readConfig } from "../../src/cli/config.ts";
 import { InvalidConfigError } from "../../src/core/index.ts";
 import { type TempDir, tempDir } from "../support/disk.ts";
@@ -109,6 +110,12 @@ describe("config: settings that need one another", () => {
     [["gateway.http.port=1883"], "taken by gateway.tcp"],
     [["gateway.http.port=9465"], "9465 is taken by gateway.http"],
     [["aggregator.http.port=1883"], "taken by gateway.tcp"],
+    [["durability=memory"], "memory is for Redis and the backend is embedded"],
+    [["durability=replicated", "backend=postgres://h/d"], "replicated is for Redis"],
+    [["durability=replicated", "backend=redis+cluster://a:1"], "redis+sentinel://"],
+    [["durability=always"], "durability: "],
+    [["backend=redis+sentinel://u:secret@a:26379"], "redis+sentinel://a:26379/mymaster"],
+    [["backend=redis+sentinel://a:0/m"], 'got "a:0"'],
   ])("config: %j is refused because of %j", (set, mention) => {
     const [fault, ...others] = faultsOf(...set);
     expect(others).toEqual([]);
@@ -123,6 +130,9 @@ describe("config: settings that need one another", () => {
     [TLS],
     [["gateway.auth.mode=certificate", "gateway.tcp.enabled=false", ...CERTIFICATE]],
     [["gateway.tcp.port=0", "gateway.http.port=0"]],
+    [["durability=aof"]],
+    [["durability=memory", "backend=redis://a"]],
+    [["durability=replicated", "backend=redis://a", "replicas=2"]],
   ])("config: %j is accepted", (set) => {
     expect(faultsOf(...set)).toEqual([]);
   });
@@ -130,6 +140,20 @@ describe("config: settings that need one another", () => {
   it("config: a rule stays silent about a setting that is itself faulty", () => {
     const faults = faultsOf("gateway.auth.mode=pasword", "gateway.tcp.host=0.0.0.0");
     expect(faults).toEqual([expect.stringMatching(/^gateway\.auth\.mode: /)]);
+  });
+});
+
+describe("config: what a PUBACK waits for", () => {
+  it.each([
+    [[], "aof"],
+    [["backend=redis://a"], "aof"],
+    [["backend=redis+cluster://a:1"], "aof"],
+    [["backend=postgres://a/b"], "aof"],
+    [["backend=redis+sentinel://a:26379/m"], "replicated"],
+    [["backend=redis+sentinel://a:26379/m", "durability=aof"], "aof"],
+    [["backend=redis://a", "durability=memory"], "memory"],
+  ])("config: with %j it is %s", (set, durability) => {
+    expect(durabilityOf(readConfig({ env: {}, cwd: dir.path }, { set }).config)).toBe(durability);
   });
 });
 

@@ -1,7 +1,6 @@
 import { Queue } from "bullmq";
 import { Cluster, Redis } from "ioredis";
 import { expect, test } from "vitest";
-import { parseRedisClusterUrl } from "../../src/core/index.ts";
 import { silentLogger } from "../../src/observe/index.ts";
 import { redisQueue } from "../../src/queue/index.ts";
 import { startRedisCluster } from "../support/redis-cluster.ts";
@@ -13,8 +12,8 @@ queueContract("Redis Cluster of three masters", async () => {
   return {
     backend: (options) => redisQueue({ ...options, url: cluster.url }),
     async rawAdd(name, data, options) {
-      const nodes = parseRedisClusterUrl(cluster.url)?.nodes ?? [];
-      const connection = new Cluster([...nodes], { redisOptions: { maxRetriesPerRequest: null } });
+      const nodes = cluster.servers.map(({ port }) => ({ host: "127.0.0.1", port }));
+      const connection = new Cluster(nodes, { redisOptions: { maxRetriesPerRequest: null } });
       await new Queue(name, { connection, prefix: "omega" }).add("raw", data, options);
       connection.disconnect();
     },
@@ -30,7 +29,7 @@ test("one master of a cluster that could forget is enough to be refused", async 
   try {
     await admin.config("SET", "appendfsync", "everysec");
     const opening = redisQueue({
-      ...{ url: cluster.url, shards: 1, log: silentLogger, durability: "refuse" as const },
+      ...{ url: cluster.url, shards: 1, log: silentLogger, unsafe: "refuse" as const },
     });
     await expect(opening).rejects.toThrow(/appendfsync is everysec/);
   } finally {

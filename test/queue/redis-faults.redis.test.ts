@@ -132,7 +132,7 @@ describe("queue on a Redis in trouble", () => {
         args: ["--appendonly", "no", "--maxmemory-policy", "allkeys-lru"],
       });
       const { url } = server;
-      const refused = redisQueue({ url, shards: 1, log, durability: "refuse" });
+      const refused = redisQueue({ url, shards: 1, log, unsafe: "refuse" });
       await expect(refused).rejects.toThrow(InvalidConfigError);
       await expect(refused).rejects.toThrow(/noeviction[\s\S]*appendonly yes/);
       const warnings: unknown[] = [];

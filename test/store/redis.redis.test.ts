@@ -7,7 +7,16 @@ import { waitFor } from "../support/wait.ts";
 import { storeContract } from "./contract.ts";
 import { crashContract } from "./contract-crash.ts";
 import { outcomeOf, refusalOf } from "./observe.ts";
-import { commitOf, leaseReleaser, leaseShard, modelOf, releaseOf, SHARDS } from "./samples.ts";
+import {
+  commitOf,
+  laddersOf,
+  leaseReleaser,
+  leaseShard,
+  modelOf,
+  recentOf,
+  releaseOf,
+  SHARDS,
+} from "./samples.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -110,6 +119,50 @@ test("redis store: keys of one step share one hash tag", async () => {
   const keys = (await admin.keys("*")).sort();
   expect(keys.every((key) => /^omega:\{(s2|racme|all)\}:[a-z]+$/.test(key))).toBe(true);
   expect(keys).toContain("omega:{s2}:fence");
+  admin.disconnect();
+  await store.close();
+});
+
+test("P5: what was staged and never shown is shown before anything else gets its number", async () => {
+  const admin = new Redis(server.url);
+  await admin.flushall();
+  const store = await openRedis(server.url);
+  const token = await leaseReleaser(store);
+  await store.publishRelease("acme", token, releaseOf(1));
+  await store.putModel("acme", token, modelOf(1));
+  await admin.copy("omega:{racme}:current", "first");
+  await store.publishRelease("acme", token, releaseOf(2));
+  await store.putModel("acme", token, modelOf(2));
+  // As it is when a releaser dies, or the master does, between the two steps.
+  await admin.rename("omega:{racme}:current", "omega:{racme}:next");
+  await admin.rename("first", "omega:{racme}:current");
+  const second = await admin.lpopBuffer("omega:{racme}:releases");
+  await admin.hset("omega:{racme}:next", { release: second ?? "" });
+  const model = await admin.hgetBuffer("omega:{racme}:models", "2");
+  await admin.hdel("omega:{racme}:models", "2");
+  await admin.hset("omega:{racme}:models", { newest: "1" });
+  await admin.hset("omega:{racme}:nextmodel", { version: "2", record: model ?? "" });
+  expect(await store.currentRelease("acme")).toEqual(laddersOf(releaseOf(1)));
+  expect(await store.model("acme", 2)).toBeNull();
+
+  const heard: string[] = [];
+  await store.watch({
+    onRelease: (_tenant, version) => heard.push(`release ${version}`),
+    onModel: (_tenant, version) => heard.push(`model ${version}`),
+    onProblems() {},
+  });
+  const others = [
+    await outcomeOf(store.publishRelease("acme", token, releaseOf(2, "acme", 7))),
+    await outcomeOf(store.putModel("acme", token, modelOf(2, 7))),
+  ];
+  expect(others).toEqual(["release.version", "model.order"]);
+  expect(await store.recentReleases("acme")).toEqual([2, 1].map((of) => recentOf(releaseOf(of))));
+  expect(await store.models("acme")).toEqual([modelOf(2), modelOf(1)]);
+  expect(await store.currentRelease("acme")).toEqual(laddersOf(releaseOf(2)));
+  await waitFor(() => heard.includes("release 2") && heard.includes("model 2"));
+  await store.publishRelease("acme", token, releaseOf(3));
+  await store.putModel("acme", token, modelOf(3));
+  expect((await admin.keys("omega:{racme}:next*")).length).toBe(0);
   admin.disconnect();
   await store.close();
 });

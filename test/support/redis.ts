@@ -12,8 +12,11 @@ export interface RedisServer {
   readonly port: number;
   pid(): number;
   kill9(): Promise<void>;
-  /** Ends it, by SIGKILL when nothing else is said, and starts again on the same port and the same append-only file. */
-  restart(signal?: NodeJS.Signals): Promise<void>;
+  /**
+   * Ends it, by SIGKILL when nothing else is said, and starts again on the same port and the same
+   * append-only file, with `args` after those it had.
+   */
+  restart(signal?: NodeJS.Signals, args?: readonly string[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -28,8 +31,8 @@ export async function startRedis(
     ...["--maxmemory-policy", "noeviction", "--daemonize", "no", ...(options.args ?? [])],
   ];
   let server: Running;
-  const start = async () => {
-    server = run("redis-server", args);
+  const start = async (more: readonly string[] = []) => {
+    server = run("redis-server", [...args, ...more]);
     await waitFor(() => answersPing(port), { what: `redis-server on port ${port}` });
   };
   await start();
@@ -38,9 +41,9 @@ export async function startRedis(
     port,
     pid: () => server.pid,
     kill9: () => server.kill("SIGKILL"),
-    restart: async (signal = "SIGKILL") => {
+    restart: async (signal = "SIGKILL", more = []) => {
       await server.kill(signal);
-      await start();
+      await start(more);
     },
     stop: async () => {
       await server.kill("SIGKILL");

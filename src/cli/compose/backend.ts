@@ -15,12 +15,15 @@ import {
   redisStore,
   type Store,
 } from "../../store/index.ts";
+import { type Durability, durabilityOf } from "../config/durability.ts";
 import type { Config } from "../config.ts";
 
 export interface OpenBackend {
   readonly kind: "redis" | "postgres" | "embedded";
   readonly queue: QueueBackend;
   readonly store: Store;
+  /** What a PUBACK waits for. */
+  readonly durability: Durability;
   /** What an acknowledged delta outlives, for the banner at start. */
   readonly survives: string;
   /** The database when it lives in this process. */
@@ -50,13 +53,22 @@ export async function openBackend(options: BackendOptions): Promise<OpenBackend>
   return openEmbeddedBackend(options);
 }
 
+const SURVIVES: Readonly<Record<Durability, string>> = {
+  memory: "what Redis' memory survives: not its death",
+  aof: "what Redis survives: process death with its append-only file",
+  replicated: "the death of Redis, and its fail-over to a replica",
+};
+
 async function openRedis(
   { config, log, metrics }: BackendOptions,
   url: string,
 ): Promise<OpenBackend> {
   const { shards } = config;
-  const queue = await redisQueue({ url, shards, log, metrics });
-  const store = await redisStore({ url, shards, log }).catch(async (error: unknown) => {
+  const durability = durabilityOf(config);
+  const replicas = durability === "replicated" ? config.replicas : 0;
+  const unsafe = durability === "memory" ? "ignore" : "warn";
+  const queue = await redisQueue({ url, shards, log, metrics, replicas, unsafe });
+  const store = await redisStore({ url, shards, log, replicas }).catch(async (error: unknown) => {
     await queue.close();
     throw error;
   });
@@ -64,7 +76,8 @@ async function openRedis(
     kind: "redis",
     queue,
     store,
-    survives: "what Redis survives: process death with its append-only file",
+    durability,
+    survives: SURVIVES[durability],
     database: null,
     closeLast: async () => {},
   });
@@ -132,7 +145,7 @@ async function openOnPool(
   const { shards } = config;
   const queue = await postgresQueue({ pool, kind: ends.kind, shards, log, metrics });
   const store = await postgresStore({ pool, shards, log });
-  return opened({ ...ends, queue, store });
+  return opened({ ...ends, durability: "aof", queue, store });
 }
 
 type Parts = Omit<OpenBackend, "close"> & { readonly closeLast: () => Promise<void> };

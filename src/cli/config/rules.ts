@@ -182,6 +182,26 @@ const brokerKnowsUsAgain: Rule = {
   },
 };
 
+/** `memory` and `replicated` are words about Redis, and a cluster cannot be asked for its replicas. */
+const durabilityFitsBackend: Rule = {
+  reads: ["backend", "durability"],
+  check({ backend, durability }) {
+    if (durability === null || durability === "aof") return [];
+    const blame = (fault: string) => [{ path: "durability", fault: `${durability} ${fault}` }];
+    if (backend.kind !== "redis") {
+      return blame(
+        `is for Redis and the backend is ${backend.kind}: set it to aof, or leave it out`,
+      );
+    }
+    if (durability === "replicated" && backend.servers === "cluster") {
+      return blame(
+        "cannot be had of a redis+cluster:// backend: set it to aof, or the backend to redis+sentinel://",
+      );
+    }
+    return [];
+  },
+};
+
 export const RULES: readonly Rule[] = [
   noOpenDoors,
   passwordNeedsSecret,
@@ -195,4 +215,5 @@ export const RULES: readonly Rule[] = [
   keepaliveInOrder,
   onePortEach,
   brokerKnowsUsAgain,
+  durabilityFitsBackend,
 ];

@@ -101,9 +101,18 @@ export const configSchema = z.strictObject({
     .prefault("embedded")
     .meta({
       description:
-        "Where queue and state live: embedded, a redis://, redis+cluster:// or postgres:// URL.",
+        "Where queue and state live: embedded, a redis://, redis+sentinel://, redis+cluster:// or postgres:// URL.",
       secret: "url",
     }),
+  durability: z.enum(["memory", "aof", "replicated"]).nullable().default(null).meta({
+    description:
+      "What a PUBACK waits for: memory, Redis' answer; aof, one that is on disk; replicated, the replicas too. Unset: replicated with redis+sentinel://, else aof.",
+  }),
+  replicas: count(
+    1,
+    { min: 1, max: 16 },
+    "Replicas that must have a delta before its PUBACK, where durability is replicated.",
+  ),
   shards: count(
     4,
     { min: 1, max: 256 },

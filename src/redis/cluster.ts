@@ -18,7 +18,7 @@ interface ClusterClient {
   on(event: "+node", act: (node: ClusterNode) => void): unknown;
 }
 
-/** Settings of a client that never sends a command a second time by itself, except where a node says MOVED or ASK. */
+/** Settings of a client of a cluster that never sends a command a second time by itself, except where a node says MOVED or ASK. */
 export const CLUSTER_WITHOUT_RESENDING = { retryDelayOnFailover: 0, retryDelayOnClusterDown: 0 };
 
 /** Resolves when every master is connected; rejects when one cannot be. To be called once a cluster client is ready. */
