@@ -17,7 +17,7 @@ await runCommand("chaos", async (args, tell) => {
   const say: Say = (line) =>
     tell(`${(performance.now() / 1_000).toFixed(0).padStart(4)} s  ${line}`);
   const options = parseOptions(args);
-  const { seed, devices, rate: deltasPerS, minutes } = options;
+  const { system, set, seed, devices, rate: deltasPerS, minutes } = options;
   const schedule =
     options.replay === null ? null : (JSON.parse(readFileSync(options.replay, "utf8")) as Schedule);
   const backends = schedule === null ? options.backends : [schedule.backend];
@@ -31,7 +31,19 @@ await runCommand("chaos", async (args, tell) => {
     mkdirSync(dir);
     const troubleMs = (minutes * MINUTE_MS) / backends.length;
     const signal = new AbortController().signal;
-    const shared = { backend, troubleMs, seed, devices, deltasPerS, schedule, dir, say, signal };
+    const shared = {
+      system,
+      set,
+      backend,
+      troubleMs,
+      seed,
+      devices,
+      deltasPerS,
+      schedule,
+      dir,
+      say,
+      signal,
+    };
     outcomes.push(await runOn(shared));
   }
   const report = reportOf(outcomes);

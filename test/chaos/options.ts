@@ -3,6 +3,7 @@
  * @module
  */
 import { Command, InvalidArgumentError } from "commander";
+import type { SystemName } from "./rig.ts";
 import { BACKENDS, type BackendName } from "./schedule.ts";
 
 export interface Options {
@@ -12,10 +13,14 @@ export interface Options {
   readonly devices: number;
   readonly rate: number;
   readonly backends: readonly BackendName[];
+  readonly system: SystemName;
+  readonly set: readonly string[];
   readonly replay: string | null;
   readonly keep: boolean;
   readonly json: boolean;
 }
+
+const SYSTEMS = ["omega-sync", "bare-aedes"] as const;
 
 const EXAMPLES = `
 What it does: starts, one backend after the other, gateways behind HAProxy, aggregators, the backend
@@ -31,6 +36,7 @@ Exit codes: 0 nothing was violated, 1 something was, or the run failed, 2 usage.
 Examples:
   $ npm run -s chaos -- --minutes 4                      one minute for each backend
   $ npm run -s chaos -- --minutes 5 --backend replicated --seed 7
+  $ npm run -s chaos -- --minutes 3 --system bare-aedes  what the obvious way loses
   $ npm run -s chaos -- --replay /tmp/omega-chaos-x/aof/schedule.json`;
 
 /** Parses `args` (without node and script). Throws `CommanderError`; help too. */
@@ -42,7 +48,9 @@ export function parseOptions(args: readonly string[]): Options {
     .option("--seed <n>", "what the schedules are drawn from", whole(0, 2 ** 31), 1)
     .option("--devices <n>", "30 … 5,000", whole(30, 5_000), 1_000)
     .option("--rate <n>", "deltas per second, 1 … 2,000", whole(1, 2_000), 200)
-    .option("--backend <name>", `${BACKENDS.join(", ")} or all`, backends, [...BACKENDS])
+    .option("--backend <name>", `${BACKENDS.join(", ")} or all`, backendList, [...BACKENDS])
+    .option("--system <name>", `${SYSTEMS.join(" or ")} (on aof)`, system, SYSTEMS[0])
+    .option("--set <path=value...>", "settings of the product beside those of docs/chaos.md", [])
     .option("--replay <file>", "play a schedule.json again instead of drawing one")
     .option("--keep", "keep the folder of a run in which nothing was violated too")
     .option("--json", "one JSON object instead of a table")
@@ -57,13 +65,16 @@ export function parseOptions(args: readonly string[]): Options {
     devices: number;
     rate: number;
     backend: BackendName[];
+    system: SystemName;
+    set: string[];
     replay?: string;
     keep?: true;
     json?: true;
   }>();
   const { backend, replay, keep, json, ...rest } = parsed;
+  const backends = rest.system === "bare-aedes" ? (["aof"] as const) : backend;
   return {
-    ...{ ...rest, backends: backend, replay: replay ?? null },
+    ...{ ...rest, backends, replay: replay ?? null },
     ...{ keep: keep === true, json: json === true },
   };
 }
@@ -82,7 +93,13 @@ function whole(min: number, max: number): (text: string) => number {
   };
 }
 
-function backends(text: string): BackendName[] {
+function system(text: string): SystemName {
+  const found = SYSTEMS.find((known) => known === text);
+  if (found !== undefined) return found;
+  throw new InvalidArgumentError(`There is ${SYSTEMS.join(" and ")}.`);
+}
+
+function backendList(text: string): BackendName[] {
   if (text === "all") return [...BACKENDS];
   return text.split(",").map((name) => {
     const found = BACKENDS.find((known) => known === name.trim());

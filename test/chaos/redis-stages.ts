@@ -33,7 +33,7 @@ export async function startAof({ dir, link }: StageOptions): Promise<Stage> {
   await redis.start();
   return {
     servers: [redis],
-    helpers: [],
+    ...{ helpers: [], port },
     disks: new Map(disk.canBeFull ? [["redis", disk]] : []),
     links: [],
     flagsFor: async (name) => ["--redis", `redis://127.0.0.1:${await link(name, port)}`],
@@ -79,7 +79,7 @@ export async function startReplicated({ dir, link }: StageOptions): Promise<Stag
   return {
     servers: nodes.map(({ part }) => part),
     helpers: sentinels.map(({ part }) => part),
-    disks: new Map(),
+    ...{ disks: new Map(), port: null },
     links: ["all→redis-a", "all→redis-b"],
     flagsFor: async () => [
       ...["--redis", `redis+sentinel://${hosts}/${MASTER}`],

@@ -5,12 +5,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { firstMessage } from "../../bench/support/processes.ts";
 import type { Finals } from "../../src/fleet/oracle/finals.ts";
-import { newestRelease } from "../../src/fleet/oracle/stored.ts";
-import { TENANT } from "./judge.ts";
 import type { CrowdReport, DeviceReport } from "./messages.ts";
 import type { Part } from "./part.ts";
 import type { Rig } from "./rig.ts";
-import type { OpenStage } from "./stage.ts";
+
+/** What can be asked of the server's side. */
+export interface ServerView {
+  /** Jobs that wait or run. */
+  depth(): Promise<number>;
+  /** Null where nobody may look: then the newest release is the newest that any device holds. */
+  newest(): Promise<Finals["newest"] | null>;
+}
 
 export interface Rest {
   readonly rested: Finals["rested"];
@@ -30,16 +35,13 @@ const REPORT_MS_MAX = 5_000;
 /** Longer than a release takes: what looks at rest must still be so after it. */
 const STILL_MS = 2_500;
 
-/**
- * Waits up to `msMax` for all to be at rest. `stage`: null where nobody may look into the store
- * meanwhile; then the newest release is the newest that any device holds.
- */
-export async function waitForRest(rig: Rig, stage: OpenStage | null, msMax: number): Promise<Rest> {
+/** Waits up to `msMax` for all to be at rest. */
+export async function waitForRest(rig: Rig, view: ServerView, msMax: number): Promise<Rest> {
   const fromMs = performance.now();
   let restedAtMs: number | null = null;
   let newestSeen = -1;
   for (;;) {
-    const look = await lookAt(rig, stage);
+    const look = await lookAt(rig, view);
     const nowMs = performance.now() - fromMs;
     const isRest = look.isDrained && look.isConverged && look.newest === newestSeen;
     if (!isRest) restedAtMs = null;
@@ -67,7 +69,7 @@ interface Look {
   readonly missing: string;
 }
 
-async function lookAt(rig: Rig, stage: OpenStage | null): Promise<Look> {
+async function lookAt(rig: Rig, view: ServerView): Promise<Look> {
   const { targets } = rig;
   const crowds = await ask<CrowdReport>(rig, targets.crowds);
   const reports = await ask<DeviceReport>(rig, targets.devices);
@@ -76,26 +78,23 @@ async function lookAt(rig: Rig, stage: OpenStage | null): Promise<Look> {
     ...real.map(({ version }) => version),
     ...crowds.flatMap((c) => c.versions.map(([v]) => v)),
   ];
-  const newest =
-    stage === null
-      ? { version: Math.max(0, ...held), hashes: null }
-      : await newestRelease(stage.store, TENANT);
-  const depth = stage === null ? 0 : await depthOf(stage);
+  const stored = await view.newest();
+  const version = stored?.version ?? Math.max(0, ...held);
+  const depth = await view.depth();
   const devices = sum(crowds.map((c) => c.devices)) + rig.realDevices.length;
+  const isNewest = (of: { readonly version: number; readonly hash: string }) =>
+    of.version === version && (stored?.hashes.includes(of.hash) ?? true);
   const onNewest =
-    sum(crowds.map((c) => new Map(c.versions).get(newest.version) ?? 0)) +
-    real.filter(({ version, hash }) => {
-      return version === newest.version && (newest.hashes?.includes(hash) ?? true);
-    }).length;
+    sum(crowds.map((c) => new Map(c.versions).get(version) ?? 0)) + real.filter(isNewest).length;
   const pending = sum([...crowds, ...real].map((each) => each.pending));
   const isWhole =
     crowds.length === targets.crowds.length && reports.length === targets.devices.length;
   return {
-    newest: newest.version,
+    newest: version,
     isDrained: isWhole && depth === 0 && pending === 0,
     isConverged: isWhole && onNewest === devices,
     ...{ converged: onNewest, devices, reports, crowds },
-    missing: `${depth} jobs queued, ${pending} deltas pending, ${onNewest} of ${devices} devices on version ${newest.version}`,
+    missing: `${depth} jobs queued, ${pending} deltas pending, ${onNewest} of ${devices} devices on version ${version}`,
   };
 }
 
@@ -120,14 +119,6 @@ async function askOne<Report extends { readonly kind: "report" }>(
   });
   part.send({ kind: "report" });
   return await answer.catch(() => null);
-}
-
-const producers = new WeakMap<OpenStage, Awaited<ReturnType<OpenStage["queue"]["producer"]>>>();
-
-async function depthOf(stage: OpenStage): Promise<number> {
-  const producer = producers.get(stage) ?? (await stage.queue.producer());
-  producers.set(stage, producer);
-  return await producer.depth();
 }
 
 function sum(values: readonly number[]): number {

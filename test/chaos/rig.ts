@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { haproxyConfig } from "../../bench/support/haproxy.ts";
 import { type Random, seededRandom } from "../../src/core/index.ts";
 import { freePort } from "../support/disk.ts";
+import type { BarePlan } from "./bare.ts";
 import { Disk } from "./disk-of-its-own.ts";
 import type { CrowdPlan, DevicePlan } from "./messages.ts";
 import { Part } from "./part.ts";
@@ -21,7 +22,11 @@ import type { BackendName, Targets } from "./schedule.ts";
 import { embedded, startPostgres } from "./sql-stages.ts";
 import type { Stage, StageOptions } from "./stage.ts";
 
+/** What is hurt: the product, or what it is compared with. */
+export type SystemName = "omega-sync" | "bare-aedes";
+
 export interface RigOptions {
+  readonly system: SystemName;
   readonly backend: BackendName;
   /** An empty folder for all that the run leaves. */
   readonly dir: string;
@@ -29,6 +34,8 @@ export interface RigOptions {
   readonly devices: number;
   readonly deltasPerS: number;
   readonly seed: number;
+  /** Settings of the product beside those that all runs have, as `path=value`. */
+  readonly set: readonly string[];
 }
 
 export interface Rig {
@@ -43,6 +50,8 @@ export interface Rig {
   readonly framesDir: string;
   /** The processes of the product, devices last: for an end in good order. */
   readonly servers: readonly Part[];
+  /** Where the first of them, a gateway or the one for all, has its /metrics. */
+  readonly metricsPort: number;
   readonly all: readonly Part[];
   stop(): Promise<void>;
 }
@@ -132,6 +141,7 @@ class Builder {
       },
       ...{ historyDir: this.#historyDir, framesDir: this.#framesDir },
       servers: [...gateways, ...aggregators],
+      metricsPort: ports[0]?.httpPort ?? 0,
       all: this.#parts,
       stop: () => this.stop(),
     };
@@ -157,23 +167,26 @@ class Builder {
     for (let n = 1; n <= (isOne ? 1 : GATEWAYS); n += 1) {
       const name = isOne ? "start" : `gateway-${n}`;
       const [port, httpPort] = [await freePort(), await freePort()];
-      const flags = [...(await stage.flagsFor(`${name}→store`)), "--port", `${port}`];
-      gateways.push(this.#omega(name, isOne ? "start" : "gateway", httpPort, flags));
+      const flags = await stage.flagsFor(`${name}→store`);
+      const command = isOne ? "start" : "gateway";
+      gateways.push(this.#server({ name, command, port, httpPort, flags }));
       ports.push({ port: await this.#link(`haproxy→${name}`, port), httpPort });
     }
     for (let n = 1; !isOne && n <= AGGREGATORS; n += 1) {
       const name = `aggregator-${n}`;
       const flags = await stage.flagsFor(`${name}→store`);
-      aggregators.push(this.#omega(name, "aggregator", await freePort(), flags));
+      const httpPort = await freePort();
+      aggregators.push(this.#server({ name, command: "aggregator", port: null, httpPort, flags }));
     }
     await Promise.all([...gateways, ...aggregators].map((part) => part.start()));
     return { gateways, aggregators, ports };
   }
 
-  #omega(name: string, command: string, httpPort: number, flags: readonly string[]): Part {
-    const history = `history=${join(this.#historyDir, `${name}.jsonl`)}`;
-    const settings = [...SETTINGS, history].flatMap((each) => ["--set", each]);
-    const args = [CLI, command, ...flags, "--http-port", `${httpPort}`, "--json", ...settings];
+  #server(of: ServerOptions): Part {
+    const { name, httpPort } = of;
+    const history = join(this.#historyDir, `${name}.jsonl`);
+    const { system, set } = this.#options;
+    const args = system === "omega-sync" ? productArgs(of, history, set) : bareArgs(of, history);
     return this.#part({
       ...{ name, command: process.execPath, args: () => args },
       ready: () => isUp(httpPort),
@@ -264,6 +277,29 @@ class Builder {
     this.#parts.push(part);
     return part;
   }
+}
+
+interface ServerOptions {
+  readonly name: string;
+  readonly command: "gateway" | "aggregator" | "start";
+  /** Where devices come in; null: nowhere. */
+  readonly port: number | null;
+  readonly httpPort: number;
+  /** How it is told of its backend; the flag and the URL. */
+  readonly flags: readonly string[];
+}
+
+function productArgs(of: ServerOptions, history: string, set: readonly string[]): string[] {
+  const { command, port, httpPort, flags } = of;
+  const settings = [...SETTINGS, `history=${history}`, ...set].flatMap((each) => ["--set", each]);
+  const where = port === null ? [] : ["--port", `${port}`];
+  return [CLI, command, ...flags, ...where, "--http-port", `${httpPort}`, "--json", ...settings];
+}
+
+function bareArgs({ command, port, httpPort, flags }: ServerOptions, history: string): string[] {
+  const [, redisUrl = ""] = flags;
+  const plan: BarePlan = { redisUrl, port: port ?? 0, httpPort, history };
+  return [moduleOf("bare-main"), command, JSON.stringify(plan)];
 }
 
 async function isUp(httpPort: number): Promise<boolean> {

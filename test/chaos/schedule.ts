@@ -78,11 +78,13 @@ export interface Schedule {
 
 /** Between two faults, in the mean. */
 const GAP_MS_MEAN = 800;
+/** Each life of a light device is an epoch, and the store remembers four. */
+const CROWD_DEATHS_MAX = 3;
 const HOUR_MS = 3_600_000;
 /** Nothing begins so late that it would outlast the trouble by much. */
 const LAST_MS = 1_000;
 
-type Draw = (random: Random) => (Fault & { readonly forMs: number }) | null;
+type Draw = (random: Random) => Fault & { readonly forMs: number };
 
 /** The faults of `troubleMs` milliseconds. The same arguments give the same schedule. */
 export function drawSchedule(
@@ -94,6 +96,7 @@ export function drawSchedule(
   const draws = drawsOf(targets).filter(({ weight }) => weight > 0);
   const total = draws.reduce((sum, { weight }) => sum + weight, 0);
   const events: FaultEvent[] = [];
+  const deaths = new Map<string, number>();
   let atMs = 0;
   for (;;) {
     atMs += -Math.log(1 - random.next()) * GAP_MS_MEAN;
@@ -103,8 +106,13 @@ export function drawSchedule(
       left -= weight;
       return left < 0;
     });
-    const fault = drawn?.draw(random) ?? null;
-    if (fault === null) continue;
+    const fault = drawn?.draw(random);
+    if (fault === undefined) continue;
+    if (fault.kind === "kill" && targets.crowds.includes(fault.part)) {
+      const before = deaths.get(fault.part) ?? 0;
+      if (before === CROWD_DEATHS_MAX) continue;
+      deaths.set(fault.part, before + 1);
+    }
     const forMs = Math.min(fault.forMs, troubleMs - atMs);
     events.push({ ...fault, atMs: Math.round(atMs), forMs: Math.round(forMs) });
   }
@@ -173,23 +181,23 @@ function partDraws(targets: Targets): Weighted[] {
     return (r) => ({ kind: "freeze", part: oneOf(r, parts), forMs: between(r, 300, longMs) });
   };
   return [
-    { weight: 5 * sign(gateways), draw: kill(gateways, 1_500) },
-    { weight: 5 * sign(aggregators), draw: kill(aggregators, 1_500) },
+    { weight: 1.7 * gateways.length, draw: kill(gateways, 1_500) },
+    { weight: 2.5 * aggregators.length, draw: kill(aggregators, 1_500) },
     { weight: 6, draw: kill(devices, 1_000) },
     { weight: 0.7, draw: kill([haproxy], 500) },
     { weight: 0.5, draw: kill(crowds, 500) },
     { weight: 1.5 * sign(stores), draw: kill(stores, 2_000) },
-    { weight: 3 * sign(gateways), draw: freeze(gateways, 7_000) },
-    { weight: 4 * sign(aggregators), draw: freeze(aggregators, 9_000) },
+    { weight: gateways.length, draw: freeze(gateways, 7_000) },
+    { weight: 2 * aggregators.length, draw: freeze(aggregators, 9_000) },
     { weight: 2, draw: freeze(devices, 7_000) },
     { weight: 0.7, draw: freeze([haproxy], 2_500) },
     { weight: 1.5 * sign(stores), draw: freeze(stores, 4_000) },
     {
-      weight: 2 * sign(servers),
+      weight: 0.4 * servers.length,
       draw: (r) => ({ kind: "terminate", part: oneOf(r, servers), forMs: 0 }),
     },
     {
-      weight: 2 * sign(servers),
+      weight: 0.4 * servers.length,
       draw: (r) => ({
         ...{ kind: "clock", part: oneOf(r, servers), shiftMs: r.next() < 0.5 ? HOUR_MS : -HOUR_MS },
         forMs: between(r, 8_000, 25_000),

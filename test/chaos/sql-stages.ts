@@ -29,7 +29,7 @@ export async function startPostgres({ dir, link }: StageOptions): Promise<Stage>
   await server.start();
   const user = "postgres://omega@127.0.0.1";
   return {
-    servers: [server],
+    ...{ servers: [server], port },
     ...{ helpers: [], disks: new Map(), links: [], failOver: null, poisonJob: null },
     flagsFor: async (name) => ["--postgres", `${user}:${await link(name, port)}/postgres`],
     open() {
@@ -44,7 +44,7 @@ export async function startPostgres({ dir, link }: StageOptions): Promise<Stage>
 export function embedded({ dir }: StageOptions): Stage {
   const dataDir = join(dir, "embedded");
   return {
-    servers: [],
+    ...{ servers: [], port: null },
     ...{ helpers: [], disks: new Map(), links: [], failOver: null, poisonJob: null },
     flagsFor: async () => ["--data-dir", dataDir],
     async open() {

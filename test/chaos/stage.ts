@@ -23,6 +23,8 @@ export interface Stage {
   /** Servers that belong to it and are left alone. */
   readonly helpers: readonly Part[];
   readonly disks: ReadonlyMap<string, Disk>;
+  /** Of the one server, past every link; null where there are more or none. */
+  readonly port: number | null;
   /** Links that belong to no process of the product. */
   readonly links: readonly string[];
   /** The flags by which a process of the product is told of it; its way there is the link `name`. */

@@ -37,7 +37,7 @@ export function frameHash(frame: Uint8Array): string {
 }
 
 /** The place of the delta in `frame`; null for a pull and for what cannot be read. */
-function placeOf(device: string, frame: Uint8Array): Place | null {
+export function placeOf(device: string, frame: Uint8Array): Place | null {
   try {
     const { header } = peekFrame(frame, limits.UP_FRAME_BYTES_MAX);
     if (header.kind !== "delta") return null;
