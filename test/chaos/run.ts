@@ -126,10 +126,13 @@ async function restAndJudge({ backend, say }: RunOptions, rig: Rig): Promise<Fou
   }
 }
 
-/** The system for comparison promises less: only what it lost is counted. */
+/**
+ * The system for comparison promises less: only what it lost is counted. Nobody answers the pulls of
+ * its real devices, which therefore say nothing.
+ */
 async function restAndCount({ say }: RunOptions, rig: Rig): Promise<Found> {
   const depth = async () => (await bareDepth(rig.stage.port ?? 0)) ?? Number.POSITIVE_INFINITY;
-  const rest = await comeToRest(rig, { ...NOTHING_TO_SEE, depth });
+  const rest = await comeToRest(rig, { ...NOTHING_TO_SEE, depth }, REST_MS_MAX);
   say(`bare-aedes: ${restText(rest)}`);
   const { devices, afterMs: restMs } = rest;
   const none = { deadLettered: 0, recognised: 0, violations: [] };
@@ -160,7 +163,7 @@ function restText({ afterMs, missing }: Rest): string {
 }
 
 /** Nobody speaks from now on. */
-async function comeToRest(rig: Rig, view: ServerView): Promise<Rest> {
+async function comeToRest(rig: Rig, view: ServerView, msMax = LATE_MS_MAX): Promise<Rest> {
   const { targets } = rig;
   const quiet = () => {
     for (const name of [...targets.crowds, ...targets.devices]) {
@@ -170,7 +173,7 @@ async function comeToRest(rig: Rig, view: ServerView): Promise<Rest> {
   quiet();
   // A process that was just starting has not heard it.
   const again = setInterval(quiet, QUIET_MS);
-  return await waitForRest(rig, view, LATE_MS_MAX).finally(() => clearInterval(again));
+  return await waitForRest(rig, view, msMax).finally(() => clearInterval(again));
 }
 
 async function openWhole({ stage }: Rig): Promise<OpenStage> {
