@@ -11,13 +11,21 @@ import { othersText } from "../support/machine.ts";
 import { median } from "../support/numbers.ts";
 import { rounded } from "../support/report.ts";
 
-export const SCENARIOS = ["one-in-flight", "aof-always", "pipelined", "open-loop"] as const;
+export const SCENARIOS = [
+  "one-in-flight",
+  "aof-always",
+  "pipelined",
+  "open-loop",
+  "durability",
+] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 export type SystemName =
   | "omega-sync"
   | "omega-sync, no fold"
   | "omega-sync, AOF always"
+  | "omega-sync, memory"
+  | "omega-sync, replicated"
   | "aedes, stores nothing"
   | "Mosquitto, stores nothing"
   | "aedes + Queue.add"
@@ -173,6 +181,16 @@ const RULES: readonly RatioRule[] = [
     name: "one in flight: rate, AOF always / everysec",
     ...{ floor: 0.9, scenario: "aof-always", figure: "ratePerS" },
     ...{ above: "omega-sync, AOF always", below: "omega-sync" },
+  },
+  {
+    name: "durability: rate, replicated / aof",
+    ...{ floor: 0.8, scenario: "durability", figure: "ratePerS" },
+    ...{ above: "omega-sync, replicated", below: "omega-sync, AOF always" },
+  },
+  {
+    name: `durability: CPU per delta, replicated / aof${AT_MOST}`,
+    ...{ floor: 1.5, scenario: "durability", figure: "cpuUsPerDelta" },
+    ...{ above: "omega-sync, replicated", below: "omega-sync, AOF always" },
   },
   {
     name: `open loop: p99, omega-sync / max(15 ms, 2 x bare aedes)${AT_MOST}`,

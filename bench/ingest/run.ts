@@ -32,6 +32,7 @@ const SHAPES: Readonly<Record<Scenario, Pick<LoadPlan, "connections" | "inFlight
   "one-in-flight": { connections: 500, inFlight: 1 },
   pipelined: { connections: 50, inFlight: 16 },
   "aof-always": { connections: 500, inFlight: 1 },
+  durability: { connections: 500, inFlight: 1 },
   "open-loop": { connections: 500, inFlight: null },
 };
 const PACE = {
@@ -58,6 +59,7 @@ const BESIDE: readonly SystemName[] = [
 const PARTICIPANTS: Readonly<Record<Scenario, readonly SystemName[]>> = {
   "one-in-flight": BESIDE,
   "aof-always": ["omega-sync", "omega-sync, AOF always"],
+  durability: ["omega-sync, AOF always", "omega-sync, memory", "omega-sync, replicated"],
   pipelined: BESIDE,
   "open-loop": ["omega-sync", "aedes, stores nothing"],
 };
@@ -117,9 +119,13 @@ async function startAll(
 async function startSystem(name: SystemName): Promise<systems.System | null> {
   switch (name) {
     case "omega-sync":
-      return await systems.startOurs("everysec");
+      return await systems.startOurs(name, "everysec");
     case "omega-sync, AOF always":
-      return await systems.startOurs("always");
+      return await systems.startOurs(name, "always");
+    case "omega-sync, memory":
+      return await systems.startOurs(name, "off", "memory");
+    case "omega-sync, replicated":
+      return await systems.startOurs(name, "always", "replicated");
     case "omega-sync, no fold":
       return await systems.startNoop();
     case "aedes, stores nothing":

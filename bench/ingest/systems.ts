@@ -19,7 +19,7 @@ import {
   until,
   WITH_IPC,
 } from "../support/processes.ts";
-import { type Fsync, startRedis } from "../support/redis.ts";
+import { type Fsync, type RedisServer, startRedis } from "../support/redis.ts";
 import { type AlternativeKind, type NoopMessage, QUEUE_NAME } from "./alternative-kinds.ts";
 import { type ProtocolName, RAW_KEY } from "./protocols.ts";
 import type { SystemName } from "./report.ts";
@@ -40,18 +40,26 @@ const ALTERNATIVE = here("./alternative-main.js");
 const NOOP_WORKER = here("./noop-worker-main.js");
 const ANSWER_MS_MAX = 10_000;
 
-/** Gateway and aggregator as deployed, with their defaults, and a Redis of their own. */
-export async function startOurs(fsync: Fsync): Promise<System> {
+/** Gateway and aggregator as deployed, with their defaults but `durability`, and a Redis of their own. */
+export async function startOurs(
+  name: SystemName,
+  fsync: Fsync,
+  durability?: "memory" | "replicated",
+): Promise<System> {
   const redis = await startRedis(fsync);
+  const replica = durability === "replicated" ? await startReplica(fsync, redis) : null;
+  const settings = durability === undefined ? [] : [`durability=${durability}`];
   const [gateway, aggregator] = await Promise.all([
-    startGateway({ redisUrl: redis.url }),
-    startAggregator({ redisUrl: redis.url }),
+    startGateway({ redisUrl: redis.url, settings }),
+    startAggregator({ redisUrl: redis.url, settings }),
   ]);
   const store = await openStore(redis.url);
   return {
-    name: fsync === "always" ? "omega-sync, AOF always" : "omega-sync",
-    ...{ protocol: "mqtt", port: gateway.port },
-    pids: { gateway: gateway.pid, redis: redis.pid, aggregator: aggregator.pid },
+    ...{ name, protocol: "mqtt", port: gateway.port },
+    pids: {
+      ...{ gateway: gateway.pid, redis: redis.pid, aggregator: aggregator.pid },
+      ...(replica === null ? {} : { replica: replica.pid }),
+    },
     settle: (ackedInAll) =>
       until("every acked delta to be applied", async () => {
         const applied = await appliedOf(store);
@@ -61,9 +69,21 @@ export async function startOurs(fsync: Fsync): Promise<System> {
     async stop() {
       await store.close();
       await Promise.all([stop(gateway.child), stop(aggregator.child)]);
+      await replica?.stop();
       await redis.stop();
     },
   };
+}
+
+/** Resolves when it follows `master`. */
+async function startReplica(fsync: Fsync, master: RedisServer): Promise<RedisServer> {
+  const replica = await startRedis(fsync, master.port);
+  const client = new Redis(master.url);
+  await until("the replica", async () =>
+    (await client.info("replication")).includes("state=online"),
+  );
+  client.disconnect();
+  return replica;
 }
 
 /** The same gateway and queue, and a worker that does nothing: what there is before the fold. */

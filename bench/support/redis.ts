@@ -4,7 +4,8 @@
  */
 import { firstLine, freePort, scratchFolder, start, stop } from "./processes.ts";
 
-export type Fsync = "everysec" | "always";
+/** "off": no file at all. */
+export type Fsync = "everysec" | "always" | "off";
 
 export interface RedisServer {
   readonly url: string;
@@ -13,13 +14,18 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
-/** Needs `redis-server` on the PATH. */
-export async function startRedis(fsync: Fsync = "everysec"): Promise<RedisServer> {
+/** A replica of the server at `replicaOf`, where that is given. Needs `redis-server` on the PATH. */
+export async function startRedis(
+  fsync: Fsync = "everysec",
+  replicaOf?: number,
+): Promise<RedisServer> {
   const port = await freePort();
   const dir = scratchFolder();
   const child = start("redis-server", [
     ...["--port", String(port), "--bind", "127.0.0.1", "--dir", dir.path, "--save", ""],
-    ...["--appendonly", "yes", "--appendfsync", fsync, "--maxmemory-policy", "noeviction"],
+    ...(fsync === "off" ? [] : ["--appendonly", "yes", "--appendfsync", fsync]),
+    ...["--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0"],
+    ...(replicaOf === undefined ? [] : ["--replicaof", "127.0.0.1", String(replicaOf)]),
     // A rewrite of the file is a process of its own, and would fall into some runs and not others.
     ...["--auto-aof-rewrite-percentage", "0"],
   ]);

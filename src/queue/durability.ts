@@ -1,5 +1,5 @@
 /**
- * Could this server lose what it acknowledged? Asked once, when the backend starts.
+ * Could this server lose what it acknowledged?
  *
  * P1 is a promise about durability, so a Redis without append-only file or one
  * that may evict keys breaks it however correct our code is (measured:
@@ -11,12 +11,12 @@ import type { Logger } from "../observe/index.ts";
 
 /**
  * The faults in the text of Redis' `INFO` and its `appendfsync` setting (null when it does not
- * tell), as sentences with their remedy. Empty when all is well.
+ * tell), where `replicas` must have each add, as sentences with their remedy. Empty when all is well.
  *
  * `everysec` is a fault: while an fsync is under way Redis answers before it writes to the file,
  * so that even kill -9, without any power loss, took answered writes with it.
  */
-export function redisFaults(info: string, appendfsync: string | null): string[] {
+export function redisFaults(info: string, appendfsync: string | null, replicas: number): string[] {
   const field = (name: string) => info.match(new RegExp(`^${name}:([^\\r\\n]*)`, "m"))?.[1];
   const faults: string[] = [];
   const policy = field("maxmemory_policy");
@@ -32,6 +32,12 @@ export function redisFaults(info: string, appendfsync: string | null): string[] 
   } else if (appendfsync !== null && appendfsync !== "always") {
     faults.push(
       `Redis may forget its last acknowledged deltas when it is killed: appendfsync is ${appendfsync}, set it to always`,
+    );
+  }
+  const linked = Number(field("connected_slaves") ?? 0);
+  if (linked < replicas) {
+    faults.push(
+      `Redis has ${linked} replicas and ${replicas} must have each delta: until there are as many nothing is acknowledged`,
     );
   }
   return faults;

@@ -15,13 +15,13 @@ import { type Clock, messageOf, TransportError, within } from "../core/index.ts"
 import { type ClientSettings, connectMasters, openClient, Replicas } from "../redis/index.ts";
 import { ClaimWriter, claimedBytes } from "./claims.ts";
 import { ShardConsumer } from "./consumer.ts";
-import { judgeDurability, redisFaults } from "./durability.ts";
 import { errorLog } from "./failures.ts";
 import { EVENTS_MAX } from "./job-options.ts";
 import { queueName } from "./names.ts";
 import { type QueueOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import type { ConsumerHooks, DeltaProducer, EntryHandler, QueueBackend } from "./port.ts";
 import { ShardProducer } from "./producer.ts";
+import { RedisSafety } from "./redis-safety.ts";
 import { Roster } from "./roster.ts";
 
 export interface RedisQueueOptions extends QueueOptions {
@@ -69,24 +69,19 @@ export async function redisQueue(options: RedisQueueOptions): Promise<QueueBacke
   const { url } = options;
   const resolved = resolveOptions(options);
   const roster = new Roster();
+  const safety = new RedisSafety(resolved);
   let closing: Promise<void> | null = null;
 
   const probe = await connect(url, CONSUMER_CONNECTION, resolved);
   try {
-    const faults = new Set<string>();
-    // A cluster keeps what it acknowledges only when each of its masters does.
-    for (const server of probe instanceof Cluster ? probe.nodes("master") : [probe]) {
-      const found = redisFaults(await server.info(), await appendfsyncOf(server));
-      for (const fault of found) faults.add(fault);
-    }
-    judgeDurability([...faults], resolved.unsafe, resolved.log);
+    await safety.check(probe);
   } finally {
     probe.disconnect();
   }
 
   return {
     kind: "redis",
-    producer: async () => roster.producer(await redisProducer(url, resolved)),
+    producer: async () => roster.producer(await redisProducer(url, resolved, safety)),
     consumer: (shard, handle, hooks) =>
       roster.consumer(redisConsumer(url, resolved, { shard, handle, hooks: hooks ?? {} })),
     close() {
@@ -96,16 +91,14 @@ export async function redisQueue(options: RedisQueueOptions): Promise<QueueBacke
   };
 }
 
-/** The server's `appendfsync`, or null where CONFIG is not allowed, as on many hosted servers. */
-async function appendfsyncOf(probe: Redis): Promise<string | null> {
-  const answer: unknown = await probe.config("GET", "appendfsync").catch(() => null);
-  const value: unknown = Array.isArray(answer) ? answer[1] : null;
-  return typeof value === "string" ? value : null;
-}
-
-async function redisProducer(url: string, options: ResolvedOptions): Promise<DeltaProducer> {
+async function redisProducer(
+  url: string,
+  options: ResolvedOptions,
+  safety: RedisSafety,
+): Promise<DeltaProducer> {
   const { clock, log, shards, prefix, addTimeoutMs } = options;
   const client = await connect(url, producerConnection(addTimeoutMs), options);
+  safety.watch(client);
   const onError = errorLog(log, "queue.producer.error", clock);
   const queues = Array.from({ length: shards }, (_, shard) => {
     const queue = new Queue(queueName(prefix, shard), {

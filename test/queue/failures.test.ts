@@ -44,12 +44,15 @@ describe("failures", () => {
   test("a Redis that may forget or evict is named with its remedy, and refused when asked to", () => {
     const info = (policy: string, aof: number) =>
       `# Memory\r\nmaxmemory_policy:${policy}\r\n# Persistence\r\naof_enabled:${aof}\r\n`;
-    expect(redisFaults(info("noeviction", 1), "always")).toEqual([]);
-    expect(redisFaults(info("noeviction", 1), null)).toEqual([]);
-    expect(redisFaults(info("noeviction", 1), "everysec")).toEqual([
+    expect(redisFaults(info("noeviction", 1), "always", 0)).toEqual([]);
+    expect(redisFaults(info("noeviction", 1), null, 0)).toEqual([]);
+    expect(redisFaults(info("noeviction", 1), "everysec", 0)).toEqual([
       expect.stringContaining("appendfsync is everysec, set it to always"),
     ]);
-    const faults = redisFaults(info("allkeys-lru", 0), "everysec");
+    const alone = `${info("noeviction", 1)}# Replication\r\nconnected_slaves:1\r\n`;
+    expect(redisFaults(alone, "always", 1)).toEqual([]);
+    expect(redisFaults(alone, "always", 2)).toEqual([expect.stringContaining("has 1 replicas")]);
+    const faults = redisFaults(info("allkeys-lru", 0), "everysec", 0);
     expect(faults).toHaveLength(2);
     expect(faults[0]).toContain("noeviction");
     expect(faults[1]).toContain("appendonly yes");

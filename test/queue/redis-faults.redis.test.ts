@@ -139,6 +139,32 @@ describe("queue on a Redis in trouble", () => {
       const warn = (_event: string, fields?: Record<string, unknown>) => warnings.push(fields);
       backend = await redisQueue({ url, shards: 1, log: { ...log, warn } });
       expect(warnings).toHaveLength(2);
+      await backend.close();
+      backend = await redisQueue({ url, shards: 1, log: { ...log, warn }, unsafe: "ignore" });
+      expect(warnings).toHaveLength(2);
+    },
+  );
+
+  test(
+    "a Redis that comes back with other settings is warned about, and one that does not tell is said to",
+    LONG,
+    async () => {
+      server = await startRedis();
+      const faults: string[] = [];
+      const warn = (event: string, fields?: Record<string, unknown>) => {
+        if (event === "queue.durability") faults.push(String(fields?.fault));
+      };
+      backend = await redisQueue({ url: server.url, shards: 1, log: { ...log, warn } });
+      await backend.producer();
+      expect(faults).toEqual([]);
+      await server.restart("SIGKILL", ["--appendfsync", "everysec"]);
+      await waitFor(() => faults.length > 0, { what: "a warning" });
+      expect(faults).toEqual([expect.stringContaining("appendfsync is everysec")]);
+      await backend.close();
+      const hidden = await startRedis({ args: ["--rename-command", "CONFIG", ""] });
+      backend = await redisQueue({ url: hidden.url, shards: 1, log: { ...log, warn } });
+      await hidden.stop();
+      expect(faults).toEqual([expect.anything(), expect.stringContaining("does not tell")]);
     },
   );
 

@@ -119,3 +119,26 @@ test(
   },
   LONG,
 );
+
+test(
+  "without replicas asked for, a fail-over takes an add that was answered",
+  async () => {
+    // One of its own, because Sentinels let some time pass between two fail-overs.
+    const fresh = await startRedisSentinel();
+    const backend = await redisQueue({ url: fresh.url, shards: 1, log });
+    const producer = await backend.producer();
+    const [master, replica] = fresh.servers;
+    await replica.kill9();
+    await producer.add(0, [entryOf("gone")]);
+    await master.kill9();
+    await replica.restart("SIGKILL", ["--replicaof", "127.0.0.1", String(master.port)]);
+    await fresh.failedOver(master);
+    await waitFor(async () => (await outcomeOf(producer.depth().then(() => {}))) === "stored", {
+      what: "the queue at the new master",
+    });
+    expect(await producer.depth()).toBe(0);
+    await backend.close();
+    await fresh.stop();
+  },
+  LONG,
+);

@@ -32,11 +32,14 @@ const MASTER = "omega";
 /** A full copy begins at once and not after five seconds. */
 const QUICK = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
 
-/** `downAfterMs`: how long a master is silent until its Sentinels hold it for dead. */
+/**
+ * `downAfterMs`: how long a master is silent until its Sentinels hold it for dead; on a busy machine
+ * a live one may be silent for a second.
+ */
 export async function startRedisSentinel(
   options: { readonly sentinels?: number; readonly downAfterMs?: number } = {},
 ): Promise<SentinelRedis> {
-  const { sentinels = 1, downAfterMs = 500 } = options;
+  const { sentinels = 1, downAfterMs = 1_500 } = options;
   const first = await startRedis({ args: QUICK });
   const second = await startRedis({
     args: [...QUICK, "--replicaof", "127.0.0.1", String(first.port)],
@@ -107,7 +110,7 @@ async function startSentinel(masterPort: number, sentinels: number, downAfterMs:
       ...[`port ${port}`, "bind 127.0.0.1", `dir ${dir.path}`],
       `sentinel monitor ${MASTER} 127.0.0.1 ${masterPort} ${quorum}`,
       `sentinel down-after-milliseconds ${MASTER} ${downAfterMs}`,
-      `sentinel failover-timeout ${MASTER} 3000`,
+      `sentinel failover-timeout ${MASTER} 5000`,
     ].join("\n"),
   );
   const process = run("redis-server", [file, "--sentinel"]);

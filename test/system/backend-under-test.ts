@@ -16,6 +16,7 @@ import { tempDir } from "../support/disk.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { startRedis } from "../support/redis.ts";
 import { startRedisCluster } from "../support/redis-cluster.ts";
+import { type SentinelRedis, startRedisSentinel } from "../support/redis-sentinel.ts";
 import { DIST } from "./omega-process.ts";
 
 export type BackendKind = "redis" | "postgres" | "embedded";
@@ -45,13 +46,19 @@ export async function openRedisCluster(): Promise<BackendUnderTest> {
   return openRedis(await startRedisCluster());
 }
 
-async function openRedis(server: {
-  readonly url: string;
-  stop(): Promise<void>;
-}): Promise<BackendUnderTest> {
+/** Master and replica behind Sentinels, with what a fail-over of them needs. */
+export async function openRedisSentinel(): Promise<BackendUnderTest & { redis: SentinelRedis }> {
+  const redis = await startRedisSentinel();
+  return { ...(await openRedis(redis, 1)), redis };
+}
+
+async function openRedis(
+  server: { readonly url: string; stop(): Promise<void> },
+  replicas = 0,
+): Promise<BackendUnderTest> {
   const { url } = server;
-  const queue = await redisQueue({ url, shards: SHARDS, log });
-  const store = await redisStore({ url, shards: SHARDS, log });
+  const queue = await redisQueue({ url, shards: SHARDS, log, replicas });
+  const store = await redisStore({ url, shards: SHARDS, log, replicas });
   const settings = [`backend=${url}`];
   const close = closing([() => server.stop(), () => queue.close(), () => store.close()]);
   return { kind: "redis", queue, store, database: null, settings, close };
