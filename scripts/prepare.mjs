@@ -25,6 +25,7 @@ const BUILT = [
   "dist/bench/restart/main.js",
   "dist/bench/scale/main.js",
   "dist/fuzz/main.js",
+  "dist/test/chaos/main.js",
 ];
 const SOURCES = [
   "src",
@@ -32,6 +33,8 @@ const SOURCES = [
   "device",
   "bench",
   "fuzz",
+  "test/chaos",
+  "test/support",
   "tsconfig.json",
   "tsconfig.build.json",
 ];

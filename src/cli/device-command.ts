@@ -4,8 +4,9 @@
  */
 import { readFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError } from "commander";
-import { type Delta, MemoryStorage, SyncClient } from "../../device/index.ts";
+import { type Delta, MemoryStorage, openMqttLink, SyncClient } from "../../device/index.ts";
 import { InvalidConfigError, messageOf, sleep, systemClock, TimeoutError } from "../core/index.ts";
+import { FileSink, monotonicMs, recordClient, recordingLink } from "../fleet/oracle/index.ts";
 import { readSecretFile } from "./config.ts";
 import { type CliContext, printable, toJson } from "./output.ts";
 
@@ -24,6 +25,7 @@ interface DeviceOptions {
   readonly push?: string;
   readonly once?: boolean;
   readonly seconds?: number;
+  readonly history?: string;
   readonly json?: boolean;
 }
 
@@ -55,6 +57,10 @@ export function register(program: Command, context: CliContext): void {
       "--seconds <n>",
       `end after so long (with --once: fail, ${ONCE_SECONDS_DEFAULT})`,
       number,
+    )
+    .option(
+      "--history <file>",
+      "append what becomes of each delta here, for tests that judge a run",
     )
     .option("--json", "one JSON object per event and line")
     .addHelpText(
@@ -129,9 +135,10 @@ function interrupted(signal: AbortSignal): Promise<void> {
 }
 
 async function clientOf(options: DeviceOptions): Promise<SyncClient> {
-  const { id, tenant, endpoint, dataDir, passwordFile, dim } = options;
+  const { id, tenant, endpoint, dataDir, passwordFile, dim, history } = options;
   const tls = await tlsOf(options);
-  return new SyncClient({
+  const sink = history === undefined ? null : new FileSink(history, monotonicMs);
+  const client = new SyncClient({
     deviceId: id,
     tenant,
     endpoints: [...endpoint],
@@ -143,7 +150,10 @@ async function clientOf(options: DeviceOptions): Promise<SyncClient> {
     ...(dim === undefined ? {} : { dim }),
     ...(options.codec === undefined ? {} : { codec: options.codec }),
     ...(options.budget === undefined ? {} : { budgetBytes: options.budget }),
+    ...(sink === null ? {} : { openLink: recordingLink(openMqttLink, sink) }),
   });
+  if (sink !== null) recordClient(client, { tenant, device: id }, sink);
+  return client;
 }
 
 async function tlsOf({ caFile, certFile, keyFile }: DeviceOptions) {

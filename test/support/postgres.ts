@@ -34,38 +34,41 @@ function identity(): { uid?: number; gid?: number } {
   return { uid: id("-u"), gid: id("-g") };
 }
 
-export async function startPostgres(): Promise<PostgresServer> {
+/** How to start a server. */
+export interface PostgresCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Who it runs as, and where. */
+  readonly settings: { readonly cwd: string; readonly uid?: number; readonly gid?: number };
+  isReady(): Promise<boolean>;
+}
+
+/** Makes an empty cluster in `dir`, a folder of its own, for a server on `port`. */
+export function preparePostgres(dir: string, port: number): PostgresCommand {
   const bin = binaries();
   const owner = identity();
-  const port = await freePort();
-  const dir = tempDir("omega-pg-");
-  const data = join(dir.path, "data");
-  if (owner.uid !== undefined && owner.gid !== undefined) chownSync(dir.path, owner.uid, owner.gid);
-  const settings = { ...owner, cwd: dir.path };
+  const data = join(dir, "data");
+  if (owner.uid !== undefined && owner.gid !== undefined) chownSync(dir, owner.uid, owner.gid);
+  const settings = { ...owner, cwd: dir };
   execFileSync(
     join(bin, "initdb"),
     ["-D", data, "-U", "omega", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"],
     { ...settings, stdio: "ignore" },
   );
+  const listen = ["-p", String(port), "-h", "127.0.0.1", "-k", dir];
+  const args = ["-D", data, ...listen, "-c", "max_connections=200"];
+  const command = join(bin, "postgres");
+  return { command, args, settings, isReady: () => isReady(bin, port) };
+}
+
+export async function startPostgres(): Promise<PostgresServer> {
+  const port = await freePort();
+  const dir = tempDir("omega-pg-");
+  const prepared = preparePostgres(dir.path, port);
   let server: Running;
   const start = async () => {
-    server = run(
-      join(bin, "postgres"),
-      [
-        "-D",
-        data,
-        "-p",
-        String(port),
-        "-h",
-        "127.0.0.1",
-        "-k",
-        dir.path,
-        "-c",
-        "max_connections=200",
-      ],
-      settings,
-    );
-    await waitFor(() => isReady(bin, port), {
+    server = run(prepared.command, prepared.args, prepared.settings);
+    await waitFor(() => prepared.isReady(), {
       what: `PostgreSQL on port ${port}`,
       timeoutMs: 30_000,
     });

@@ -5,12 +5,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { shardOf } from "../../src/core/index.ts";
+import { readHistoryFile } from "../../src/fleet/oracle/sinks.ts";
 import { silentLogger } from "../../src/observe/index.ts";
 import { redisStore, type Store } from "../../src/store/index.ts";
 import { makeCerts } from "../support/certs.ts";
 import { freePort } from "../support/disk.ts";
 import { waitFor } from "../support/wait.ts";
-import { type Bench, EAGER, MAIN, type OmegaProcess, openBench } from "./bench.ts";
+import { type Bench, EAGER, MAIN, type OmegaProcess, openBench, settings } from "./bench.ts";
 import { allTransports, portOf, type Transport } from "./transports.ts";
 
 const SHARDS = 4;
@@ -33,7 +34,8 @@ beforeAll(async () => {
   caFile = transports.caFile;
   patterns = bench.file("patterns.json", JSON.stringify(PATTERNS));
   const redis = ["--redis", bench.redis.url, "--port", "0", "--http-port", "0"];
-  server = await bench.start(["start", ...redis, ...EAGER, ...transports.args]);
+  const history = settings({ history: join(bench.dir.path, "server.jsonl") });
+  server = await bench.start(["start", ...redis, ...EAGER, ...history, ...transports.args]);
   store = await redisStore({ url: bench.redis.url, shards: SHARDS, log: silentLogger });
 }, 150_000);
 afterAll(async () => {
@@ -81,6 +83,27 @@ describe("device --once", () => {
     },
     60_000,
   );
+
+  it("device: the histories of device and server tell of one delta from its sending to its commit", async () => {
+    const file = join(bench.dir.path, "device.jsonl");
+    const endpoint = `mqtt://127.0.0.1:${server.mqttPort}`;
+    const args = ["--id", "tv-told", "--endpoint", endpoint, "--push", patterns, "--once"];
+    expect((await device([...args, "--history", file])).code).toBe(0);
+    const said = readHistoryFile(file);
+    expect(said.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["send", "acked"]));
+    const sent = said.find(({ kind }) => kind === "send");
+    const heard = await waitFor(
+      () => {
+        const events = readHistoryFile(join(bench.dir.path, "server.jsonl"));
+        const own = events.filter((event) => JSON.stringify(event).includes("default/tv-told"));
+        return own.some(({ kind }) => kind === "commit") ? own : null;
+      },
+      { what: "its commit" },
+    );
+    const [queued] = heard.filter(({ kind }) => kind === "enqueue");
+    expect(queued).toMatchObject({ kind: "enqueue", hash: (sent as { hash: string }).hash });
+    expect((queued?.atMs ?? 0) > (sent?.atMs ?? 0)).toBe(true);
+  }, 60_000);
 
   it("device: the next run of another device prints the release that came of it", async () => {
     await waitFor(async () => (await store.currentRelease("default")) !== null, { what: "one" });

@@ -131,6 +131,11 @@ export const configSchema = z.strictObject({
   aggregator: aggregator.prefault({}),
   releaser: releaser.prefault({}),
   codec: codec.prefault({}),
+  history: z.string().min(1).nullable().default(null).meta({
+    description:
+      "Append to this file what becomes of each delta and release, one line of JSON an event: for tests that judge a whole run. One file for each process; null: nothing is recorded.",
+    location: "output",
+  }),
   log: z
     .strictObject({
       level: z

@@ -10,8 +10,8 @@ export interface FieldMeta {
   readonly description: string;
   /** `whole`: never shown; `url`: shown without credentials. Both have a `…File` variant. */
   readonly secret?: "whole" | "url";
-  /** A path on this machine, made absolute when read; a `file` must be readable. */
-  readonly location?: "file" | "directory";
+  /** A path on this machine, made absolute when read; a `file` must be readable, `output` is written. */
+  readonly location?: "file" | "directory" | "output";
 }
 
 export interface Range {

@@ -116,6 +116,8 @@ export type HistoryEvent =
       /** Of rendition 0, and of rendition 1 when there is one. */
       readonly hashes: readonly string[];
     }
+  /** The bytes behind a hash, in base64, where nobody has them otherwise. */
+  | { readonly kind: "frame"; readonly hash: string; readonly bytes: string }
   /** Something was done to the system, and how. */
   | { readonly kind: "fault"; readonly what: string };
 

@@ -1,6 +1,6 @@
 /**
  * Recorders: they write the history at the ports where things happen, around
- * whatever is behind the port. Nothing of the product knows of them, and without
+ * whatever is behind the port. No room of the product knows of them, and without
  * them nothing is written.
  * @module
  */
@@ -28,7 +28,7 @@ export function hexOf(bytes: Uint8Array): string {
 }
 
 /** 64 bits of a frame, FNV-1a twice over: to tell frames apart, not to prove anything. */
-function frameHash(frame: Uint8Array): string {
+export function frameHash(frame: Uint8Array): string {
   let [a, b] = [0x811c9dc5, 0x9dc5811c];
   for (const byte of frame) {
     a = Math.imul(a ^ byte, 0x01000193);
@@ -39,7 +39,7 @@ function frameHash(frame: Uint8Array): string {
 }
 
 /** The place of the delta in `frame`; null for a pull and for what cannot be read. */
-function placeOf(device: string, frame: Uint8Array): Place | null {
+export function placeOf(device: string, frame: Uint8Array): Place | null {
   try {
     const { header } = peekFrame(frame, limits.UP_FRAME_BYTES_MAX);
     if (header.kind !== "delta") return null;
@@ -72,8 +72,15 @@ export function recordClient(client: SyncClient, key: DeviceKey, sink: HistorySi
   client.on("dropped", ({ ids }) => sink.record({ kind: "dropped", device, ids }));
 }
 
-/** Records each delta that leaves a device, and each watermark that comes to it. */
-export function recordingLink(openLink: OpenLink, sink: HistorySink): OpenLink {
+/**
+ * Records each delta that leaves a device, and each watermark that comes to it; `keep` is given the
+ * frames with their hashes, for who judges what was in them.
+ */
+export function recordingLink(
+  openLink: OpenLink,
+  sink: HistorySink,
+  keep: (hash: string, frame: Uint8Array) => void = () => {},
+): OpenLink {
   return async (options: LinkOptions, handlers: LinkHandlers): Promise<Link> => {
     const device = deviceName(options.key);
     const link = await openLink(options, {
@@ -88,7 +95,11 @@ export function recordingLink(openLink: OpenLink, sink: HistorySink): OpenLink {
       flow: () => link.flow(),
       publish(payload) {
         const place = placeOf(device, payload);
-        if (place !== null) sink.record({ kind: "send", ...place, hash: frameHash(payload) });
+        if (place !== null) {
+          const hash = frameHash(payload);
+          keep(hash, payload);
+          sink.record({ kind: "send", ...place, hash });
+        }
         return link.publish(payload);
       },
       fetchModel: (version) => link.fetchModel(version),
@@ -98,16 +109,16 @@ export function recordingLink(openLink: OpenLink, sink: HistorySink): OpenLink {
   };
 }
 
-/** Records each frame that a gateway hands to the queue, and keeps it in `frames` by its hash. */
+/** Records each frame that a gateway hands to the queue, and keeps it in `frames`, if given, by its hash. */
 export function recordingProducer(
   producer: Pick<DeltaProducer, "add">,
   sink: HistorySink,
-  frames: Map<string, Uint8Array>,
+  frames?: Map<string, Uint8Array>,
 ): Pick<DeltaProducer, "add"> {
   const record = ({ key, frame, receivedAtMs }: QueueEntry) => {
     const device = deviceName(key);
     const [place, hash] = [placeOf(device, frame), frameHash(frame)];
-    frames.set(hash, frame);
+    frames?.set(hash, frame);
     sink.record({ kind: "enqueue", device, place, hash, receivedAtMs });
   };
   return {

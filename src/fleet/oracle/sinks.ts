@@ -10,6 +10,11 @@ export interface HistorySink {
   record(event: HistoryEvent): void;
 }
 
+/** A moment that all processes of a machine share, milliseconds, and that no change of the wall clock moves. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1_000n) / 1_000;
+}
+
 /** Keeps every event with its moment by `nowMs`. */
 export class MemorySink implements HistorySink {
   readonly events: Dated[] = [];

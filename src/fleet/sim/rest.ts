@@ -2,9 +2,9 @@
  * Rest: whether a world has come to it, and what there is when it has.
  * @module
  */
-import { decodeRegister, verifyShards } from "../../aggregate/index.ts";
-import type { FinalDevice, FinalRegister, Finals } from "../oracle/finals.ts";
+import type { FinalDevice, Finals } from "../oracle/finals.ts";
 import { hexOf } from "../oracle/recorders.ts";
+import { believedRegisters, newestRelease, storedRegisters, wrongSums } from "../oracle/stored.ts";
 import type { DeviceNode } from "./device-node.ts";
 import { RETENTION, TENANT } from "./settings.ts";
 import type { World } from "./world.ts";
@@ -33,12 +33,8 @@ export function restOf(world: World, newest: Newest): Rest {
 
 const NOTHING = new Uint8Array(0);
 
-export async function newestOf({ store }: World): Promise<Newest> {
-  const current = await store.store.currentRelease(TENANT);
-  if (current === null) return { version: 0, hashes: [] };
-  const { ladder, ladder1 } = current;
-  const hashes = [ladder.contentHash, ...(ladder1 === null ? [] : [ladder1.contentHash])];
-  return { version: ladder.version, hashes: hashes.map(hexOf) };
+export function newestOf({ store }: World): Promise<Newest> {
+  return newestRelease(store.store, TENANT);
 }
 
 /** What the oracle judges; read from the store itself, past every network. */
@@ -49,17 +45,12 @@ export async function finalsOf(
 ): Promise<Finals> {
   const { devices, store, queue, frames } = world;
   const keys = devices.map(({ key }) => key);
-  const verdicts = await verifyShards(store.store, keys, RETENTION, world.nowMs());
-  const wrongSums = verdicts.flatMap(({ shard, mismatches }) =>
-    mismatches.map(
-      ({ pattern, bucket, kind }) => `${pattern} in bucket ${bucket} of shard ${shard} is ${kind}`,
-    ),
-  );
   return {
     devices: await Promise.all(devices.map((node) => finalDevice(world, node))),
     newest: await newestOf(world),
     queued: queue.depth(),
-    ...{ wrongSums, rested, crashes },
+    wrongSums: await wrongSums(store.store, keys, RETENTION, world.nowMs()),
+    ...{ rested, crashes },
     frameOf: (hash) => frames.get(hash),
   };
 }
@@ -71,19 +62,8 @@ export async function beliefsOf(world: World): Promise<FinalDevice[]> {
 }
 
 async function finalDevice({ store }: World, { key, client }: DeviceNode): Promise<FinalDevice> {
-  const registers = new Map<string, FinalRegister>();
-  for (const [id, blob] of await store.store.registers(key)) {
-    const register = decodeRegister(blob);
-    const live = register.kind === "live" ? register : null;
-    registers.set(id, {
-      ...{ epoch: register.epoch, seq: register.seq, bucket: register.bucket },
-      ...{ space: live?.space ?? 0, vector: live?.vector ?? null, weight: live?.weight ?? null },
-    });
-  }
-  const believed = new Map<string, FinalRegister>();
-  for (const [id, belief] of client?.believedRegisters() ?? []) {
-    believed.set(id, { ...belief, weight: null, bucket: null });
-  }
+  const registers = await storedRegisters(store.store, key);
+  const believed = believedRegisters(client?.believedRegisters() ?? new Map());
   const [cursor = null] = await store.store.cursors([key]);
   return {
     key,

@@ -53,6 +53,8 @@ function words(event: HistoryEvent): string {
       const name = event.place === null ? event.device : placeName(event.place);
       return `${name} dead-lettered: ${event.reason}`;
     }
+    case "frame":
+      return `the frame ${event.hash}`;
     case "publish":
       return `release ${event.version} published under token ${event.token}`;
   }
