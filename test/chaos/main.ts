@@ -30,21 +30,8 @@ await runCommand("chaos", async (args, tell) => {
     const dir = join(home, backend);
     mkdirSync(dir);
     const troubleMs = (minutes * MINUTE_MS) / backends.length;
-    const signal = new AbortController().signal;
-    const shared = {
-      system,
-      set,
-      backend,
-      troubleMs,
-      seed,
-      devices,
-      deltasPerS,
-      schedule,
-      dir,
-      say,
-      signal,
-    };
-    outcomes.push(await runOn(shared));
+    const where = { system, set, backend, dir, say };
+    outcomes.push(await runOn({ ...where, troubleMs, seed, devices, deltasPerS, schedule }));
   }
   const report = reportOf(outcomes);
   process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : textOf(report));

@@ -33,7 +33,6 @@ export interface RunOptions {
   /** An empty folder. */
   readonly dir: string;
   readonly say: Say;
-  readonly signal: AbortSignal;
 }
 
 export interface Outcome extends Verdict {
@@ -71,9 +70,8 @@ export async function runOn(options: RunOptions): Promise<Outcome> {
     say(
       `${backend}: ${options.devices} devices are connected, ${schedule.events.length} faults planned`,
     );
-    const trouble = new Trouble({ rig, schedule, say, signal: options.signal });
+    const trouble = new Trouble({ rig, schedule, say });
     await trouble.run();
-    options.signal.throwIfAborted();
     await trouble.end();
     say(`${backend}: the faults are over`);
     const outcome = await SYSTEMS[options.system](options, rig);

@@ -2,6 +2,7 @@
  * Trouble: the events of a schedule done to a rig, each at its time, and all of it undone at the end.
  * @module
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { integerBelow, messageOf, type Random, seededRandom } from "../../src/core/index.ts";
 import type { CrowdOrder, DeviceOrder } from "./messages.ts";
 import type { Part } from "./part.ts";
@@ -14,7 +15,6 @@ export interface TroubleOptions {
   readonly rig: Rig;
   readonly schedule: Schedule;
   readonly say: (line: string) => void;
-  readonly signal: AbortSignal;
 }
 
 /** What a wrong clock needs of Node, and how it is told. */
@@ -46,17 +46,16 @@ export class Trouble {
 
   /** Plays the schedule to its end. */
   async run(): Promise<void> {
-    const { schedule, say, signal } = this.#options;
+    const { schedule, say } = this.#options;
     const fromMs = performance.now();
     const acting: Promise<void>[] = [];
     const progress = setInterval(() => say(this.#progress(fromMs)), PROGRESS_MS);
     try {
       for (const event of schedule.events) {
-        await this.#sleep(event.atMs - (performance.now() - fromMs));
-        if (signal.aborted) return;
+        await sleep(Math.max(0, event.atMs - (performance.now() - fromMs)));
         acting.push(this.#act(event));
       }
-      await this.#sleep(schedule.troubleMs - (performance.now() - fromMs));
+      await sleep(Math.max(0, schedule.troubleMs - (performance.now() - fromMs)));
       await Promise.all(acting);
     } finally {
       clearInterval(progress);
@@ -185,20 +184,6 @@ export class Trouble {
       act();
     }, ms);
     this.#timers.add(timer);
-  }
-
-  #sleep(ms: number): Promise<void> {
-    const { signal } = this.#options;
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = setTimeout(done, Math.max(0, ms));
-      signal.addEventListener("abort", done);
-      if (signal.aborted) done();
-    });
   }
 }
 
