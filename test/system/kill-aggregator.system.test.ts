@@ -32,9 +32,9 @@ afterEach(() => opened.close(), 120_000);
 
 const CASES: readonly (readonly [number, Strike["moment"], BackendKind])[] = [
   [20, "before-commit", "redis"],
-  [10, "after-commit", "redis"],
+  [5, "after-commit", "redis"],
   [20, "before-commit", "embedded"],
-  [4, "after-commit", "embedded"],
+  [2, "after-commit", "embedded"],
   [4, "before-commit", "postgres"],
 ];
 
