@@ -61,6 +61,8 @@ export interface Evidence {
   readonly stage: OpenStage;
   readonly reports: readonly DeviceReport[];
   readonly rested: Finals["rested"];
+  /** Frames that no device should publish, acknowledged: at least so many. */
+  readonly poisoned: number;
   /** What no part should have done. */
   readonly crashes: readonly string[];
   readonly tailMayBeLost: boolean;
@@ -89,15 +91,17 @@ export async function judgeRun(evidence: Evidence): Promise<Verdict> {
   const everyone = { ...finals, devices: keys.map((key, n) => bare(key, cursors[n] ?? null)) };
   const acked = placesOf(history, "acked");
   const { consumed, buried } = delivered;
+  const deadLettered = sum(totals.map((total) => total.deadLettered));
   const lost = [...acked].filter((name) => !consumed.has(name) && !buried.has(name)).length;
   return {
     ...{ acked: acked.size, lost, duplicates: twice(totals) },
     applied: sum(totals.map(({ applied }) => applied)),
     recognised: sum(totals.map(({ recognised }) => recognised)),
-    deadLettered: sum(totals.map(({ deadLettered }) => deadLettered)),
+    deadLettered,
     violations: [
       ...crashes.map((what): Violation => ({ invariant: "I0", what })),
       ...delivered.violations,
+      ...poisonFaults(evidence.poisoned, deadLettered),
       ...wordFaults(spoken, finals),
       ...gapFaults(spoken, everyone),
       ...versionFaults(spoken),
@@ -231,6 +235,13 @@ function framesIn(dir: string): Finals["frameOf"] {
     }
   }
   return (hash) => frames.get(hash);
+}
+
+/** P2: what cannot be read and was acknowledged is dead-lettered too. */
+function poisonFaults(poisoned: number, deadLettered: number): Violation[] {
+  if (deadLettered >= poisoned) return [];
+  const what = `${poisoned} frames of garbage were acknowledged and ${deadLettered} dead-lettered`;
+  return [{ invariant: "I1", what }];
 }
 
 function drainFaults({ rested, queued, devices }: Finals): Violation[] {

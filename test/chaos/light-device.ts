@@ -282,7 +282,7 @@ export class LightDevice {
       this.push((frame) => frame.subarray(0, frame.length >> 1));
       return;
     }
-    const length = 1 + Math.floor(random.next() * 300);
+    const length = 8 + Math.floor(random.next() * 300);
     const noise = Uint8Array.from({ length }, () => Math.floor(random.next() * 256));
     this.#publish(this.#topics.up, noise, null, true);
   }

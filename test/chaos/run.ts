@@ -114,6 +114,7 @@ async function restAndJudge({ backend, say }: RunOptions, rig: Rig): Promise<Fou
     const verdict = await judgeRun({
       ...{ historyDir: rig.historyDir, framesDir: rig.framesDir, stage, reports: rest.reports },
       rested: { ...rest.rested, ...(inTime ? {} : { converged: false }) },
+      poisoned: rest.crowds.reduce((sum, { poisoned }) => sum + poisoned, 0),
       crashes: [...complaints, ...rig.all.flatMap(({ crashes }) => crashes)],
       tailMayBeLost: backend === "replicated",
     });
