@@ -65,6 +65,8 @@ interface ConsumerParts {
   readonly queue: Queue;
   /** The bytes beside the jobs, where the backend keeps them there. */
   readonly claims?: ClaimedBytes;
+  /** Mends what workers with a wrong clock have left; gives how much that was. */
+  readonly mendClocks?: () => Promise<number>;
   /** Drops the connections without asking the server. */
   readonly dispose: () => Promise<void>;
 }
@@ -127,7 +129,7 @@ export class ShardConsumer implements DeltaConsumer {
     parts.worker
       .run()
       .catch((error) => this.#log.error("queue.worker.ended", { error: messageOf(error) }));
-    await this.#sweep(parts.queue);
+    await this.#sweep(parts);
   }
 
   stop(): Promise<void> {
@@ -196,10 +198,13 @@ export class ShardConsumer implements DeltaConsumer {
     });
   }
 
-  /** Puts failed jobs back, now and from time to time. */
-  async #sweep(queue: Queue): Promise<void> {
+  /** Puts failed jobs back and mends what wrong clocks have left, now and from time to time. */
+  async #sweep(parts: ConsumerParts): Promise<void> {
     const { clock, settings } = this.#options;
+    const { queue } = parts;
     try {
+      const mended = (await parts.mendClocks?.()) ?? 0;
+      if (mended > 0) this.#log.warn("queue.clock.wrong", { mended });
       const failed = await queue.getFailedCount();
       if (failed > 0) {
         this.#log.warn("queue.failed.retried", { failed });
@@ -209,7 +214,7 @@ export class ShardConsumer implements DeltaConsumer {
       this.#log.warn("queue.sweep.failed", { error: messageOf(error) });
     }
     if (this.#stopping !== null) return;
-    const again = () => void this.#sweep(queue);
+    const again = () => void this.#sweep(parts);
     this.#sweepTimer = clock.after(settings.sweepMs, again, { background: true });
   }
 

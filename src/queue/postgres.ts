@@ -22,6 +22,7 @@ import { createListenHub, type ListenHub } from "./listen-hub.ts";
 import { queueName } from "./names.ts";
 import { type QueueOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import type { ConsumerHooks, DeltaProducer, EntryHandler, QueueBackend } from "./port.ts";
+import { mendClocks } from "./postgres-clocks.ts";
 import { ShardProducer } from "./producer.ts";
 import { Roster } from "./roster.ts";
 
@@ -57,7 +58,9 @@ export async function postgresQueue(options: PostgresQueueOptions): Promise<Queu
     kind,
     producer: async () => roster.producer(await postgresProducer(hub, resolved)),
     consumer: (shard, handle, hooks) =>
-      roster.consumer(postgresConsumer(hub, resolved, { shard, handle, hooks: hooks ?? {} })),
+      roster.consumer(
+        postgresConsumer({ pool, hub }, resolved, { shard, handle, hooks: hooks ?? {} }),
+      ),
     close() {
       closing ??= roster.close().finally(() => hub.close());
       return closing;
@@ -112,7 +115,7 @@ async function postgresProducer(hub: ListenHub, options: ResolvedOptions): Promi
 }
 
 function postgresConsumer(
-  hub: ListenHub,
+  { pool, hub }: { readonly pool: SqlPool; readonly hub: ListenHub },
   options: ResolvedOptions,
   wanted: { shard: number; handle: EntryHandler; hooks: ConsumerHooks },
 ) {
@@ -133,7 +136,8 @@ function postgresConsumer(
         createPostgresBackend as never,
       );
       const queue = openQueue(hub, name);
-      return { worker, queue, dispose: () => worker.disconnect() };
+      const dispose = () => worker.disconnect();
+      return { worker, queue, mendClocks: () => mendClocks(pool, name), dispose };
     },
   });
 }
