@@ -51,7 +51,7 @@ const REST_MS_MAX = 30_000;
 /** Beyond it is waited on, to see whether it comes late or never. */
 const LATE_MS_MAX = 90_000;
 const WARM_MS_MAX = 60_000;
-const WARM_MS = 3_000;
+const WARM_MS = 1_000;
 const WHOLE_MS_MAX = 60_000;
 const STOP_MS_MAX = 15_000;
 const QUIET_MS = 1_000;
