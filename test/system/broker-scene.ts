@@ -43,7 +43,7 @@ export async function openBrokerScene(opened: Opened): Promise<BrokerScene> {
   const store = await redisStore({ url, shards: SHARDS, log: silentLogger });
   opened.add(() => store.close());
   const ports = { mqtt: await freePort(), http: await freePort() };
-  const settings = [...settingsOf(ports), `backend=${url}`, "aggregator.http.enabled=false"];
+  const settings = [...settingsOf(ports), `backend=${url}`];
   const args = commandOf("aggregator", settings);
   const aggregator = new OmegaProcess({ args, database: null });
   opened.add(() => aggregator.kill9());

@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { runToEnd } from "../support/process.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/test/chaos/main.js", import.meta.url));
-const QUICK = ["--minutes", "0.1", "--devices", "40", "--rate", "40", "--backend", "aof"];
+const QUICK = ["--minutes", "0.15", "--devices", "40", "--rate", "40", "--backend", "aof"];
 
 it("chaos: some seconds of faults on a small fleet lose nothing, double nothing, and end at rest", async () => {
   const { code, stdout, stderr } = await runToEnd(process.execPath, [MAIN, ...QUICK, "--json"]);

@@ -33,6 +33,8 @@ export function settingsOf(ports: Ports): string[] {
     `tenants.${TENANT}.dim=${DIM}`,
     `gateway.tcp.port=${ports.mqtt}`,
     `gateway.http.port=${ports.http}`,
+    // Test files run beside one another, and the port it has by default is one.
+    "aggregator.http.enabled=false",
     "aggregator.leaseTtlMs=1000",
     "aggregator.commitIntervalMs=50",
     "releaser.cadenceMs=500",
