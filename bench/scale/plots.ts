@@ -47,6 +47,7 @@ export function scalePlot(dimension: Dimension, rows: readonly Row[]): string | 
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}">`,
+    `<title>${TITLE[dimension]}</title>`,
     `<style>${STYLE}</style>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>`,
     plot,
