@@ -2,7 +2,8 @@
  * The command line.
  * @module
  */
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { someOf } from "../support/names.ts";
 
 const SCENARIO_NAMES = ["idle", "cost", "known", "storm", "release"] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
@@ -31,7 +32,7 @@ export function parseOptions(args: readonly string[]): Options {
     .usage("[-- options]")
     .description("Measures what connections cost a gateway: memory, CPU, storms, releases.")
     .option("--json", "one JSON object instead of tables")
-    .option("--only <list>", "some of the scenarios", scenarioList, [...SCENARIO_NAMES])
+    .option("--only <list>", "some of the scenarios", someOf(SCENARIO_NAMES), [...SCENARIO_NAMES])
     .option("--quick", "a tenth of the devices, less exact; floors are not judged by it")
     .helpOption("-h, --help", "show help")
     .addHelpText("after", EXAMPLES)
@@ -44,12 +45,4 @@ export function parseOptions(args: readonly string[]): Options {
     quick: parsed.quick === true,
     scenarios: parsed.only,
   };
-}
-
-function scenarioList(text: string): ScenarioName[] {
-  return text.split(",").map((name) => {
-    const found = SCENARIO_NAMES.find((known) => known === name.trim());
-    if (found !== undefined) return found;
-    throw new InvalidArgumentError(`There is ${SCENARIO_NAMES.join(", ")}.`);
-  });
 }

@@ -3,6 +3,7 @@
  * @module
  */
 import { Command, InvalidArgumentError } from "commander";
+import { someOf } from "../support/names.ts";
 
 const SCENARIO_NAMES = ["cost", "devices", "memory", "shards"] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
@@ -33,7 +34,7 @@ export function parseOptions(args: readonly string[]): Options {
     .usage("[-- options]")
     .description("Measures what the aggregator pays per delta, by part, and in memory per device.")
     .option("--json", "one JSON object instead of tables")
-    .option("--only <list>", "some of the scenarios", scenarioList, [...SCENARIO_NAMES])
+    .option("--only <list>", "some of the scenarios", someOf(SCENARIO_NAMES), [...SCENARIO_NAMES])
     .option("--devices <count>", "known devices of devices and memory", deviceCount, 50_000)
     .option("--quick", "fewer deltas, less exact; floors are not judged by it")
     .helpOption("-h, --help", "show help")
@@ -53,14 +54,6 @@ export function parseOptions(args: readonly string[]): Options {
     scenarios: parsed.only,
     devices: parsed.devices,
   };
-}
-
-function scenarioList(text: string): ScenarioName[] {
-  return text.split(",").map((name) => {
-    const found = SCENARIO_NAMES.find((known) => known === name.trim());
-    if (found !== undefined) return found;
-    throw new InvalidArgumentError(`There is ${SCENARIO_NAMES.join(", ")}.`);
-  });
 }
 
 function deviceCount(text: string): number {

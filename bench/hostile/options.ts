@@ -2,7 +2,8 @@
  * The command line.
  * @module
  */
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { someOf } from "../support/names.ts";
 
 const SCENARIO_NAMES = ["declared", "silent", "frozen", "filters", "mixed"] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
@@ -33,7 +34,7 @@ export function parseOptions(args: readonly string[]): Options {
     .usage("[-- options]")
     .description("Attacks a gateway over its socket and measures what the others feel of it.")
     .option("--json", "one JSON object instead of tables")
-    .option("--only <list>", "some of the scenarios", scenarioList, [...SCENARIO_NAMES])
+    .option("--only <list>", "some of the scenarios", someOf(SCENARIO_NAMES), [...SCENARIO_NAMES])
     .helpOption("-h, --help", "show help")
     .addHelpText("after", EXAMPLES)
     .allowExcessArguments(false)
@@ -41,12 +42,4 @@ export function parseOptions(args: readonly string[]): Options {
   command.parse([...args], { from: "user" });
   const parsed = command.opts<{ json?: true; only: ScenarioName[] }>();
   return { json: parsed.json === true, scenarios: parsed.only };
-}
-
-function scenarioList(text: string): ScenarioName[] {
-  return text.split(",").map((name) => {
-    const found = SCENARIO_NAMES.find((known) => known === name.trim());
-    if (found !== undefined) return found;
-    throw new InvalidArgumentError(`There is ${SCENARIO_NAMES.join(", ")}.`);
-  });
 }

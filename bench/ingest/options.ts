@@ -3,6 +3,7 @@
  * @module
  */
 import { Command, InvalidArgumentError } from "commander";
+import { someOf } from "../support/names.ts";
 import { SCENARIOS, type Scenario } from "./report.ts";
 
 export interface Options {
@@ -40,7 +41,7 @@ export function parseOptions(args: readonly string[]): Options {
     .option("--json", "one JSON object instead of tables")
     .option("--save", "also write the JSON to test/bench/results/<date>.json")
     .option("--quick", "one round of short runs: under two minutes, less exact")
-    .option("--only <list>", "some of the scenarios", scenarioList, BY_DEFAULT)
+    .option("--only <list>", "some of the scenarios", someOf(SCENARIOS), BY_DEFAULT)
     .option("--rate <n>", "deltas per second of the open loop", ratePerS, RATE_PER_S.default)
     .helpOption("-h, --help", "show help")
     .addHelpText("after", EXAMPLES)
@@ -67,12 +68,4 @@ function ratePerS(text: string): number {
   const value = /^\d+$/.test(text) ? Number(text) : 0;
   if (value >= 1 && value <= RATE_PER_S.max) return value;
   throw new InvalidArgumentError(`It must be an integer from 1 to ${RATE_PER_S.max}.`);
-}
-
-function scenarioList(text: string): Scenario[] {
-  return text.split(",").map((name) => {
-    const found = SCENARIOS.find((known) => known === name.trim());
-    if (found !== undefined) return found;
-    throw new InvalidArgumentError(`There is ${SCENARIOS.join(", ")}.`);
-  });
 }

@@ -2,7 +2,8 @@
  * The command line.
  * @module
  */
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { someOf } from "../support/names.ts";
 import { DIMENSIONS, type Dimension } from "./points.ts";
 
 export interface Options {
@@ -32,7 +33,7 @@ export function parseOptions(args: readonly string[]): Options {
     .usage("[-- options]")
     .description("Measures how the cost of a delta grows with devices, shards and patterns.")
     .option("--json", "one JSON object instead of tables")
-    .option("--only <list>", "some of what is varied", dimensionList, [...DIMENSIONS])
+    .option("--only <list>", "some of what is varied", someOf(DIMENSIONS), [...DIMENSIONS])
     .option("--quick", "fewer points and one short round: less exact, and no floors")
     .option("--plots <dir>", "write a plot of each dimension into this folder")
     .helpOption("-h, --help", "show help")
@@ -47,12 +48,4 @@ export function parseOptions(args: readonly string[]): Options {
     dimensions: parsed.only,
     plots: parsed.plots ?? null,
   };
-}
-
-function dimensionList(text: string): Dimension[] {
-  return text.split(",").map((name) => {
-    const found = DIMENSIONS.find((known) => known === name.trim());
-    if (found !== undefined) return found;
-    throw new InvalidArgumentError(`There is ${DIMENSIONS.join(", ")}.`);
-  });
 }

@@ -44,6 +44,7 @@ const LETTERS_MAX = 10_000;
 export interface Verdict {
   /** Deltas that a device has a PUBACK for. */
   readonly acked: number;
+  /** Some are applied whose PUBACK got lost. */
   readonly applied: number;
   /** Acknowledged, and neither applied nor dead-lettered. */
   readonly lost: number;

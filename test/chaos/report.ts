@@ -4,28 +4,19 @@
  */
 import { columns } from "../../bench/support/columns.ts";
 import { INVARIANTS, type Violation } from "../../src/fleet/oracle/violation.ts";
+import type { Verdict } from "./judge.ts";
 import type { Outcome } from "./run.ts";
 
-export interface Report {
+/** Sums over all backends. */
+export interface Report extends Verdict {
   /** Fault events that were done. */
   readonly events: number;
-  /** Deltas with a PUBACK, and deltas applied: some are applied whose PUBACK got lost. */
-  readonly acked: number;
-  readonly applied: number;
-  /** Acknowledged, and neither applied nor dead-lettered. */
-  readonly lost: number;
-  /** Applied more often than once. */
-  readonly duplicates: number;
-  /** Came again, and were recognised. */
-  readonly recognised: number;
-  readonly deadLettered: number;
   /** Devices that held the newest release in time, of all backends together. */
   readonly converged: number;
   readonly devices: number;
   /** The longest that any backend took from the last fault to rest, seconds. */
   readonly restS: number;
   readonly byFault: Readonly<Record<string, number>>;
-  readonly violations: readonly Violation[];
   readonly backends: readonly Outcome[];
 }
 
