@@ -355,6 +355,11 @@ export class SyncClient {
     return this.#running?.session.pending ?? 0;
   }
 
+  /** The incarnation that names this device's deltas; 0 before it has heard which are taken. */
+  get epoch(): number {
+    return this.#running?.session.epoch ?? 0;
+  }
+
   get stats(): SyncClientStats {
     return {
       ...(this.#running?.session.stats ?? zeroStats()),

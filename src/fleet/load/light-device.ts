@@ -149,6 +149,13 @@ export class LightDevice {
     this.#backOff();
   }
 
+  /** Connects at once if it is waiting to connect again; the next waits are short ones again. */
+  hurry(dueMs: number): void {
+    if (this.#phase !== "backing-off") return;
+    this.#attempts = 0;
+    this.join(dueMs);
+  }
+
   /** For the end of a run: no goodbye, no return. */
   abandon(): void {
     const wire = this.#wire;

@@ -31,9 +31,7 @@ export interface LoadRunOptions {
 }
 
 /**
- * How long PUBACKs are waited for after the last delta was due: a device whose server was away for
- * some seconds may draw a backoff of 16 s.
- */
+/** How long PUBACKs are waited for after the last delta was due. */
 const GRACE_MS = 30_000;
 /** The same for a run that was stopped. */
 const STOPPED_GRACE_MS = 1_000;
@@ -203,10 +201,22 @@ export class LoadRun {
     return { end: () => timer.cancel() };
   }
 
-  /** Until every delta is acknowledged, or the grace is over. */
+  /**
+   * Until every delta is acknowledged, or the grace is over. Who is waiting to
+   * connect again does so within its first third: a backoff grows to minutes,
+   * and what a TV has yet to say after the end is not lost.
+   */
   async #grace(): Promise<void> {
     const { clock } = this.#options;
     const stopped = this.#stopping.signal.aborted;
+    if (!stopped) {
+      const nowMs = clock.monotonicMs();
+      for (const device of this.#devices) {
+        if (device.pending === 0) continue;
+        const atMs = nowMs + (this.#random.next() * GRACE_MS) / 3;
+        this.#agenda.at(atMs, (dueMs) => device.hurry(dueMs));
+      }
+    }
     const endMs = clock.monotonicMs() + (stopped ? STOPPED_GRACE_MS : GRACE_MS);
     while (clock.monotonicMs() < endMs && this.#pending()) await sleep(clock, GRACE_POLL_MS);
     this.#second += 1;

@@ -20,20 +20,35 @@ interface Newest {
 }
 
 /** Outboxes and queue are empty; every device is live with the newest release. */
-export function restOf(world: World, newest: Newest): Rest {
+export async function restOf(world: World): Promise<Rest> {
   const { devices, queue } = world;
+  const newest = await newestOf(world);
   const drained =
     queue.depth() === 0 && devices.every(({ client }) => client !== null && client.pending === 0);
   const converged = devices.every(({ client }) => {
     if (client === null || client.version !== newest.version) return false;
     return newest.version === 0 || newest.hashes.includes(hexOf(client.contentHash ?? NOTHING));
   });
-  return { drained, converged };
+  return { drained: drained && (await noneIsOvertaken(world)), converged };
+}
+
+/**
+ * Whether no device has yet to hear of a higher epoch under its name. Deltas of
+ * one that was wiped may have waited in the queue under an epoch above that of
+ * the new incarnation. They win, until it hears of them with its next down frame
+ * and says everything again above them: until then it has something to say.
+ */
+async function noneIsOvertaken({ devices, store }: World): Promise<boolean> {
+  const cursors = await store.store.cursors(devices.map(({ key }) => key));
+  return devices.every(({ client }, index) => {
+    const newest = cursors[index]?.epochs.at(-1)?.epoch ?? 0;
+    return client !== null && client.epoch >= newest;
+  });
 }
 
 const NOTHING = new Uint8Array(0);
 
-export function newestOf({ store }: World): Promise<Newest> {
+function newestOf({ store }: World): Promise<Newest> {
   return newestRelease(store.store, TENANT);
 }
 

@@ -9,7 +9,7 @@ import { judge } from "../oracle/judge.ts";
 import { beliefFaults } from "../oracle/state.ts";
 import type { Violation } from "../oracle/violation.ts";
 import type { WorldPlan } from "./plan.ts";
-import { beliefsOf, finalsOf, newestOf, type Rest, restOf } from "./rest.ts";
+import { beliefsOf, finalsOf, type Rest, restOf } from "./rest.ts";
 import type { SourceOf } from "./server-nodes.ts";
 import { REST_MS_MAX } from "./settings.ts";
 import { endTrouble, planTrouble } from "./trouble.ts";
@@ -90,7 +90,7 @@ async function heal(world: World): Promise<Rest> {
     // A moment of its own, so that time passes although nobody has anything to do.
     timeline.after(LOOK_MS, () => {});
     await timeline.live(() => timeline.nowMs >= lookMs);
-    const rest = restOf(world, await newestOf(world));
+    const rest = await restOf(world);
     if ((rest.drained && rest.converged) || timeline.nowMs >= endMs) return rest;
   }
 }
