@@ -2,6 +2,7 @@
  * Rest: whether a world has come to it, and what there is when it has.
  * @module
  */
+import type { DeviceCursor } from "../../store/index.ts";
 import type { FinalDevice, Finals } from "../oracle/finals.ts";
 import { hexOf } from "../oracle/recorders.ts";
 import { believedRegisters, newestRelease, storedRegisters, wrongSums } from "../oracle/stored.ts";
@@ -29,21 +30,20 @@ export async function restOf(world: World): Promise<Rest> {
     if (client === null || client.version !== newest.version) return false;
     return newest.version === 0 || newest.hashes.includes(hexOf(client.contentHash ?? NOTHING));
   });
-  return { drained: drained && (await noneIsOvertaken(world)), converged };
+  const cursors = await world.store.store.cursors(devices.map(({ key }) => key));
+  const overtaken = devices.some((device, index) => isOvertaken(device, cursors[index] ?? null));
+  return { drained: drained && !overtaken, converged };
 }
 
 /**
- * Whether no device has yet to hear of a higher epoch under its name. Deltas of
+ * Whether a device has yet to hear of a higher epoch under its name. Deltas of
  * one that was wiped may have waited in the queue under an epoch above that of
  * the new incarnation. They win, until it hears of them with its next down frame
- * and says everything again above them: until then it has something to say.
+ * and says everything again above them: until then it has something to say, and
+ * what it believes is that of its own incarnation.
  */
-async function noneIsOvertaken({ devices, store }: World): Promise<boolean> {
-  const cursors = await store.store.cursors(devices.map(({ key }) => key));
-  return devices.every(({ client }, index) => {
-    const newest = cursors[index]?.epochs.at(-1)?.epoch ?? 0;
-    return client !== null && client.epoch >= newest;
-  });
+function isOvertaken({ client }: DeviceNode, cursor: DeviceCursor | null): boolean {
+  return (client?.epoch ?? 0) < (cursor?.epochs.at(-1)?.epoch ?? 0);
 }
 
 const NOTHING = new Uint8Array(0);
@@ -70,10 +70,13 @@ export async function finalsOf(
   };
 }
 
-/** What the running devices believe, beside what the store holds of them. */
+/** What the running devices believe that have heard of every epoch, beside what the store holds of them. */
 export async function beliefsOf(world: World): Promise<FinalDevice[]> {
   const running = world.devices.filter(({ client }) => client !== null);
-  return await Promise.all(running.map((node) => finalDevice(world, node)));
+  const asked = await Promise.all(
+    running.map(async (node) => ({ node, found: await finalDevice(world, node) })),
+  );
+  return asked.flatMap(({ node, found }) => (isOvertaken(node, found.cursor) ? [] : [found]));
 }
 
 async function finalDevice({ store }: World, { key, client }: DeviceNode): Promise<FinalDevice> {
