@@ -84,7 +84,7 @@ export function judge(
     if (named.has(upsert.id)) return refuse("delta.duplicate-id", upsert.id);
     named.add(upsert.id);
     const fault = faultOf(upsert, context.weightMax);
-    if (fault !== null) return refuse(fault, upsert.id);
+    if (fault !== null) return refuse(fault.reason, `${upsert.id}: ${fault.detail}`);
     const before = registers(upsert.id);
     if (before !== null && !isLater(position, before)) continue;
     const found = vectorOf(upsert, before, read, context);
@@ -139,12 +139,22 @@ function liveChange(writes: ReadonlyMap<string, Register>, registers: RegisterVi
  * bound on weights is the fold's alone. It depends on nothing but the delta, so the order of deltas
  * does not matter to it (P4).
  */
-function faultOf(upsert: DecodedUpsert, weightMax: number): string | null {
-  if (!within(upsert.weight, 1, weightMax)) return "delta.weights";
-  if (!(upsert.success >= 0 && upsert.success <= 1)) return "delta.success";
-  if (!within(upsert.samples, 0, SAMPLES_MAX)) return "delta.samples";
-  if (!within(upsert.updatedAtS, 0, Number.MAX_SAFE_INTEGER)) return "delta.updated-at";
-  return null;
+function faultOf(upsert: DecodedUpsert, weightMax: number): Fault | null {
+  const { weight, success, samples, updatedAtS } = upsert;
+  if (!within(weight, 1, weightMax)) return fault("weights", weight, `1…${weightMax}`);
+  if (!(success >= 0 && success <= 1)) return fault("success", success, "0…1");
+  if (!within(samples, 0, SAMPLES_MAX)) return fault("samples", samples, `0…${SAMPLES_MAX}`);
+  const atMax = Number.MAX_SAFE_INTEGER;
+  return within(updatedAtS, 0, atMax) ? null : fault("updated-at", updatedAtS, `0…${atMax}`);
+}
+
+interface Fault {
+  readonly reason: string;
+  readonly detail: string;
+}
+
+function fault(what: string, value: number, range: string): Fault {
+  return { reason: `delta.${what}`, detail: `${what} ${value}, not ${range}` };
 }
 
 function within(value: number, min: number, max: number): boolean {

@@ -28,7 +28,7 @@ export const DETAIL_CHARS_MAX = 200;
 export const DEFAULT_FOLD_POLICY: FoldPolicy = {
   ...DEFAULT_RETENTION,
   dimOf: () => limits.DIMENSION_DEFAULT,
-  weightMaxOf: () => limits.WEIGHT_MAX,
+  weightMaxOf: () => limits.WEIGHT_MAX_DEFAULT,
   devicePatternsMax: limits.DEVICE_PATTERNS_MAX,
   deviceTombstonesMax: limits.DEVICE_PATTERNS_MAX,
   tenantPatternsMax: 4_096,

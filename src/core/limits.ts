@@ -31,6 +31,11 @@ export const DELTA_ITEMS_MAX = 256;
 export const DEVICE_PATTERNS_MAX = 1024;
 /** One device's say about one pattern (a vote is bounded, whatever the device claims). */
 export const WEIGHT_MAX = 1023;
+/**
+ * What of it a tenant takes when nobody said otherwise: hundredths of √50, the
+ * most that a viewer with 50 likes, all of one kind, weighs (THREATS 21).
+ */
+export const WEIGHT_MAX_DEFAULT = 707;
 /** Deltas a device may have sent and not seen acknowledged. */
 export const DEVICE_INFLIGHT_MAX = 16;
 /** How far beyond the first missing seq the aggregator remembers which seqs it has seen. */

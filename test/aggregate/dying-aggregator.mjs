@@ -40,7 +40,7 @@ const aggregator = new Aggregator({
   }),
   store,
   zstd: await loadZstd(),
-  policy: { dimOf: () => 8 },
+  policy: { dimOf: () => 8, weightMaxOf: () => 1_023 },
   settings: {
     leaseTtlMs: 1_000,
     tickMs: 200,

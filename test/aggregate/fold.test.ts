@@ -38,7 +38,9 @@ describe("fold", () => {
     const loud = { seq: 1, upserts: [absolute("a", 1, { weight: 301 })] };
     bench.send(TV, loud);
     expect(row(bench, "a")).toBeNull();
-    expect(bench.device(TV).cursor?.problems).toMatchObject([{ reason: "delta.weights" }]);
+    const detail = "a: weights 301, not 1…300";
+    const problems = [{ reason: "delta.weights", detail }];
+    expect(bench.device(TV).cursor?.problems).toMatchObject(problems);
     bench.send(TV, { seq: 2, upserts: [absolute("a", 1, { weight: 300 })] });
     expect(row(bench, "a")?.weight).toBe(300);
     const other = { tenant: "other", device: TV.device };

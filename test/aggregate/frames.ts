@@ -5,7 +5,7 @@ import { DEFAULT_FOLD_POLICY, type FoldPolicy } from "../../src/aggregate/fold-p
 import { readFrame } from "../../src/aggregate/fold-read.ts";
 import type { DeviceState, FoldEntry, Folded } from "../../src/aggregate/fold-state.ts";
 import { applyChanges, noSums, type ShardSums } from "../../src/aggregate/merge.ts";
-import { type DeviceKey, deviceName, seededRandom } from "../../src/core/index.ts";
+import { type DeviceKey, deviceName, limits, seededRandom } from "../../src/core/index.ts";
 import type { QueueEntry } from "../../src/queue/index.ts";
 import { releaserLease, type Store } from "../../src/store/index.ts";
 import {
@@ -28,7 +28,11 @@ import { heldModel, learntModel } from "../wire/codec1/models.ts";
 export const DIM = 8;
 export const NOW_MS = 1_800_000_000_000;
 export const zstd = await loadZstd();
-export const POLICY: FoldPolicy = { ...DEFAULT_FOLD_POLICY, dimOf: () => DIM };
+export const POLICY: FoldPolicy = {
+  ...DEFAULT_FOLD_POLICY,
+  dimOf: () => DIM,
+  weightMaxOf: () => limits.WEIGHT_MAX,
+};
 
 /** Codec models for the tests: every version exists. */
 const MODELS: CodecModels = { get: (version) => modelOf(version) };

@@ -108,7 +108,7 @@ describe("config: names", () => {
 
   it("config: a tenant named without settings has the defaults and replaces the default one", () => {
     write("tenants:\n  acme:\n  other: {}\n");
-    const defaults = { dim: 384, weightMax: 1_023 };
+    const defaults = { dim: 384, weightMax: 707 };
     expect(read().config.tenants).toEqual({ acme: defaults, other: defaults });
   });
 

@@ -122,7 +122,11 @@ describe("noise among the fleet", () => {
     expect(lossWith(weightMean)).toBeLessThanOrEqual(0.1);
   });
 
-  it("THREATS 21: shouting it, each with the largest weight there is, costs little more", () => {
+  it("THREATS 21: shouting it as loudly as a tenant lets them costs no more than that either", () => {
+    expect(lossWith(limits.WEIGHT_MAX_DEFAULT)).toBeLessThanOrEqual(0.1);
+  });
+
+  it("THREATS 21: where a tenant takes whatever the wire carries, it costs little more", () => {
     // Measured .107: with fifty honest voices to a pattern, eleven of six times their weight count.
     expect(lossWith(limits.WEIGHT_MAX)).toBeLessThanOrEqual(0.15);
   });

@@ -179,7 +179,7 @@ function weightMaxOf({ tenants }: Config): (tenant: string) => number {
   const weights = new Map(
     Object.entries(tenants).map(([name, { weightMax }]) => [name, weightMax]),
   );
-  return (tenant) => weights.get(tenant) ?? limits.WEIGHT_MAX;
+  return (tenant) => weights.get(tenant) ?? limits.WEIGHT_MAX_DEFAULT;
 }
 
 function listenersOf({ tcp, tls, ws }: Config["gateway"]): ListenersOptions {

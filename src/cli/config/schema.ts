@@ -84,7 +84,7 @@ const tenant = z.strictObject({
     "Dimension of the tenant's embeddings, fixed for its life.",
   ),
   weightMax: count(
-    limits.WEIGHT_MAX,
+    limits.WEIGHT_MAX_DEFAULT,
     { min: 1, max: limits.WEIGHT_MAX },
     "How much one device may say of one pattern; just above what honest devices say is best.",
   ),
@@ -125,7 +125,7 @@ export const configSchema = z.strictObject({
   ),
   tenants: z
     .record(z.string().regex(ID_PATTERN), tenant)
-    .default({ default: { dim: limits.DIMENSION_DEFAULT, weightMax: limits.WEIGHT_MAX } })
+    .default({ default: { dim: limits.DIMENSION_DEFAULT, weightMax: limits.WEIGHT_MAX_DEFAULT } })
     .meta({ description: "The tenants by id; naming any replaces the one called default." }),
   gateway: gatewaySchema.prefault({}),
   aggregator: aggregator.prefault({}),
