@@ -20,7 +20,7 @@ import type { DeviceOrder, DevicePlan, DeviceReport, Ready } from "./messages.ts
 
 const TENANT = "default";
 const PATTERNS = Array.from({ length: 8 }, (_, n) => `word-${n}`);
-const WEIGHTS = 1_000;
+const WEIGHTS = 700;
 const REMOVALS = 0.15;
 const BOOTED = ".booted";
 /** The shortest there is: a fault a minute must not make a device wait for minutes. */

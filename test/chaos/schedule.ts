@@ -180,6 +180,12 @@ function partDraws(targets: Targets): Weighted[] {
   const freeze = (parts: readonly string[], longMs: number): Draw => {
     return (r) => ({ kind: "freeze", part: oneOf(r, parts), forMs: between(r, 300, longMs) });
   };
+  const clock = (parts: readonly string[]): Draw => {
+    return (r) => ({
+      ...{ kind: "clock", part: oneOf(r, parts), shiftMs: r.next() < 0.5 ? HOUR_MS : -HOUR_MS },
+      forMs: between(r, 8_000, 25_000),
+    });
+  };
   return [
     { weight: 1.7 * gateways.length, draw: kill(gateways, 1_500) },
     { weight: 2.5 * aggregators.length, draw: kill(aggregators, 1_500) },
@@ -196,13 +202,8 @@ function partDraws(targets: Targets): Weighted[] {
       weight: 0.4 * servers.length,
       draw: (r) => ({ kind: "terminate", part: oneOf(r, servers), forMs: 0 }),
     },
-    {
-      weight: 0.4 * servers.length,
-      draw: (r) => ({
-        ...{ kind: "clock", part: oneOf(r, servers), shiftMs: r.next() < 0.5 ? HOUR_MS : -HOUR_MS },
-        forMs: between(r, 8_000, 25_000),
-      }),
-    },
+    { weight: 0.4 * servers.length, draw: clock(servers) },
+    { weight: 0.2 * devices.length, draw: clock(devices) },
     {
       weight: 10,
       draw: (r) => ({

@@ -164,11 +164,16 @@ export function settings(values: Readonly<Record<string, string | number | boole
 
 export const ANY_PORTS = ["--port", "0", "--http-port", "0"] as const;
 
-/** A release from a single device's delta, in the golden frames' dimension, within a second; no grace for a balancer. */
+/**
+ * A release from a single device's delta, in the golden frames' dimension and of any weight the wire
+ * carries, within a second; no grace for a balancer.
+ */
 export const EAGER = settings({
   "gateway.drain.readyGraceMs": 0,
   "tenants.default.dim": 8,
+  "tenants.default.weightMax": 1_023,
   "tenants.acme.dim": 8,
+  "tenants.acme.weightMax": 1_023,
   "releaser.minDevices": 1,
   "releaser.cadenceMs": 300,
 });

@@ -17,7 +17,7 @@ import { DEVICE_OPTIONS, DIM, PATTERNS } from "./settings.ts";
 import type { Timeline } from "./timeline.ts";
 import type { DownPacket, EndHandlers, Wire } from "./wire.ts";
 
-const WEIGHTS = 1_000;
+const WEIGHTS = 700;
 const REMOVALS = 0.15;
 const BURSTS = 0.3;
 const BURST_MS = 40;
