@@ -6,7 +6,7 @@ import { fork } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { systemClock, TransportError } from "../core/index.ts";
 import {
   count,
@@ -15,6 +15,8 @@ import {
   INVARIANTS,
   type Invariant,
   lineOf,
+  PACES,
+  type PaceName,
   planOf,
   runBatch,
   runWorld,
@@ -35,6 +37,7 @@ interface SimCommandOptions {
   readonly seed: number;
   readonly seeds: number;
   readonly jobs: number;
+  readonly pace: PaceName;
   readonly firstOnly?: boolean;
   readonly trace: number;
   readonly history?: string;
@@ -56,6 +59,11 @@ export function register(program: Command, context: CliContext): void {
     .option("--seed <n>", "of the first world", integer(0, SEED_MAX), 1)
     .option("--seeds <n>", "how many worlds, one for each seed", integer(1, SEED_MAX), 100)
     .option("--jobs <n>", "processes that share the seeds", integer(1, JOBS_MAX), 1)
+    .addOption(
+      new Option("--pace <name>", "dense: small numbers, minutes; real: the defaults, hours")
+        .choices(Object.keys(PACES))
+        .default("dense"),
+    )
     .option("--first-only", "stop at the first world that fails")
     .option(
       "--trace <lines>",
@@ -91,13 +99,14 @@ Exit code 0: no violation and every planted bug caught, 1: otherwise, 2: usage.
 Examples:
   $ omega-sync sim --seeds 1000 --jobs 2
   $ omega-sync sim --seed 4711 --seeds 1 --trace 200
+  $ omega-sync sim --seeds 100 --pace real
   $ omega-sync sim --seed 4711 --seeds 1 --history world.jsonl
   $ omega-sync sim --seeds 100000 --jobs 8 --planted --json`;
 
 async function sim(context: CliContext, options: SimCommandOptions): Promise<void> {
   const simContext = { zstd: await loadZstd(), sourceOf: downlinkSource };
   if (options.history !== undefined) {
-    const { history } = await runWorld(planOf(options.seed), simContext);
+    const { history } = await runWorld(planOf(options.seed, options.pace), simContext);
     writeFileSync(options.history, history.map((event) => `${lineOf(event)}\n`).join(""));
   }
   const tally = await runAll(context, options, simContext);
@@ -165,11 +174,11 @@ async function runHere(
   });
 }
 
-function shares({ seed, seeds, jobs }: SimCommandOptions): SeedRange[] {
+function shares({ seed, seeds, jobs, pace }: SimCommandOptions): SeedRange[] {
   const each = Math.ceil(seeds / jobs);
   const ranges: SeedRange[] = [];
   for (let first = seed; first < seed + seeds; first += each) {
-    ranges.push({ first, count: Math.min(each, seed + seeds - first) });
+    ranges.push({ pace, first, count: Math.min(each, seed + seeds - first) });
   }
   return ranges;
 }
@@ -219,14 +228,15 @@ const TOLD_MAX = 3;
 
 async function tellFailures(
   { violations }: Tally,
-  { trace }: SimCommandOptions,
+  options: SimCommandOptions,
   simContext: SimContext,
 ): Promise<string[]> {
   const told: string[] = [];
   const seeds = [...new Set(violations.map(({ seed }) => seed))];
   for (const seed of seeds.slice(0, TOLD_MAX)) {
     const first = violations.find((violation) => violation.seed === seed);
-    if (first !== undefined) told.push(await tellFailure(seed, first.invariant, trace, simContext));
+    if (first !== undefined)
+      told.push(await tellFailure(seed, first.invariant, options, simContext));
   }
   if (seeds.length > TOLD_MAX) told.push(`failing seeds: ${seeds.join(" ")}`);
   return told;
@@ -235,10 +245,10 @@ async function tellFailures(
 async function tellFailure(
   seed: number,
   invariant: Invariant,
-  lines: number,
+  { pace, trace: lines }: SimCommandOptions,
   simContext: SimContext,
 ): Promise<string> {
-  const whole = await runWorld(planOf(seed), simContext);
+  const whole = await runWorld(planOf(seed, pace), simContext);
   const { outcome, faults } = await shrink(whole, invariant, simContext);
   const { plan, violations, history } = outcome;
   const counted = `${faults.prefix} of ${faults.all} faults are enough, ${faults.left} of them matter`;

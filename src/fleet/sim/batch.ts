@@ -5,9 +5,11 @@
 import type { Invariant } from "../oracle/violation.ts";
 import { planOf } from "./plan.ts";
 import { type Outcome, runWorld, type SimContext } from "./run.ts";
+import type { PaceName } from "./settings.ts";
 
-/** A range of seeds. */
+/** A range of seeds, and the pace of their worlds. */
 export interface SeedRange {
+  readonly pace: PaceName;
   readonly first: number;
   readonly count: number;
 }
@@ -39,11 +41,11 @@ export function count(tally: Tally, { plan, violations, virtualMs }: Outcome): v
 
 /** Lives the worlds of `range`; `onWorld` hears of each, and ends the batch by answering false. */
 export async function runBatch(
-  { first, count: seeds }: SeedRange,
+  { pace, first, count: seeds }: SeedRange,
   context: SimContext,
   onWorld: (outcome: Outcome) => boolean,
 ): Promise<void> {
   for (let seed = first; seed < first + seeds; seed += 1) {
-    if (!onWorld(await runWorld(planOf(seed), context))) return;
+    if (!onWorld(await runWorld(planOf(seed, pace), context))) return;
   }
 }

@@ -13,7 +13,7 @@ import { linkOver } from "./device-link.ts";
 import { Disk } from "./disk.ts";
 import { Life, type WallClock } from "./life.ts";
 import type { NetworkState } from "./pipe.ts";
-import { DEVICE_OPTIONS, DIM, PATTERNS } from "./settings.ts";
+import { DIM, PATTERNS, type Pace } from "./settings.ts";
 import type { Timeline } from "./timeline.ts";
 import type { DownPacket, EndHandlers, Wire } from "./wire.ts";
 
@@ -31,6 +31,7 @@ export interface DeviceNodeOptions {
   readonly seed: number;
   readonly endpoints: readonly string[];
   readonly putEveryMs: number;
+  readonly pace: Pace;
   readonly timeline: Timeline;
   readonly zstd: Zstd;
   readonly sink: HistorySink;
@@ -77,7 +78,7 @@ export class DeviceNode {
   /** Its process starts. Nothing happens when it runs already. */
   boot(): void {
     if (this.life !== null) return;
-    const { timeline, sink, zstd, endpoints, codec, dial, ambush } = this.#options;
+    const { timeline, sink, zstd, endpoints, codec, dial, ambush, pace } = this.#options;
     const life = new Life(this.name, timeline, this.wall);
     this.life = life;
     sink.record({ kind: "boot", device: this.name, memory: this.#memory });
@@ -87,7 +88,8 @@ export class DeviceNode {
       () => ambush.meet(life.name, "publish"),
     );
     const client = new SyncClient({
-      ...DEVICE_OPTIONS,
+      ...pace.device,
+      dim: DIM,
       deviceId: this.key.device,
       tenant: this.key.tenant,
       endpoints: [...endpoints],

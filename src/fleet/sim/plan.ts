@@ -4,9 +4,11 @@
  */
 import { integerBelow, type Random } from "../../core/index.ts";
 import { between, chanceOf, happens, oneOf } from "./chance.ts";
+import { PACES, type Pace, type PaceName } from "./settings.ts";
 
 export interface WorldPlan {
   readonly seed: number;
+  readonly pace: PaceName;
   readonly devices: number;
   readonly gateways: number;
   readonly aggregators: number;
@@ -96,29 +98,33 @@ const KINDS = Object.keys(FAULT_WEIGHTS) as FaultKind[];
 const WEIGHT_SUM = KINDS.reduce((sum, kind) => sum + FAULT_WEIGHTS[kind], 0);
 const MINUTE_MS = 60_000;
 
-export function planOf(seed: number): WorldPlan {
+/** The world of `seed` at a pace; the same every time. */
+export function planOf(seed: number, name: PaceName = "dense"): WorldPlan {
+  const pace: Pace = PACES[name];
   const random = chanceOf(seed, "plan");
-  const activeMs = between(random, 1, 4) * MINUTE_MS;
+  const activeMs = between(random, ...pace.activeMinutes) * MINUTE_MS;
+  const [devicesMin, devicesMax] = pace.devices;
   return {
     seed,
-    devices: 3 + integerBelow(random, 3),
+    pace: name,
+    devices: devicesMin + integerBelow(random, devicesMax - devicesMin + 1),
     gateways: 1 + integerBelow(random, 2),
     aggregators: 1 + integerBelow(random, 2),
     shards: 1 + integerBelow(random, 2),
     activeMs,
-    putEveryMs: oneOf(random, [6_000, 12_000, 30_000]),
+    putEveryMs: oneOf(random, pace.putEveryMs),
     codec1Devices: happens(random, 0.4) ? 1 : 0,
-    faults: faultsOf(chanceOf(seed, "faults"), activeMs),
+    faults: faultsOf(chanceOf(seed, "faults"), activeMs, pace),
   };
 }
 
-function faultsOf(random: Random, activeMs: number): Fault[] {
+function faultsOf(random: Random, activeMs: number, pace: Pace): Fault[] {
   // One world in ten has no faults at all: it must be right too.
   const count = happens(random, 0.1) ? 0 : 2 + integerBelow(random, 13);
   const faults = Array.from({ length: count }, (): Fault => {
     return {
       atMs: Math.round(between(random, 5_000, activeMs)),
-      lastsMs: Math.round(lengthOf(random)),
+      lastsMs: Math.round(lengthOf(random, pace)),
       kind: kindOf(random),
       which: integerBelow(random, 64),
       how: random.next(),
@@ -128,8 +134,8 @@ function faultsOf(random: Random, activeMs: number): Fault[] {
 }
 
 /** Short ones mostly; some outlast every lock, lease and keepalive there is. */
-function lengthOf(random: Random): number {
-  return happens(random, 0.6) ? between(random, 200, 8_000) : between(random, 8_000, 50_000);
+function lengthOf(random: Random, { shortFaultMs, longFaultMs }: Pace): number {
+  return between(random, ...(happens(random, 0.6) ? shortFaultMs : longFaultMs));
 }
 
 function kindOf(random: Random): FaultKind {

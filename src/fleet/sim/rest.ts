@@ -7,7 +7,7 @@ import type { FinalDevice, Finals } from "../oracle/finals.ts";
 import { hexOf } from "../oracle/recorders.ts";
 import { believedRegisters, newestRelease, storedRegisters, wrongSums } from "../oracle/stored.ts";
 import type { DeviceNode } from "./device-node.ts";
-import { RETENTION, TENANT } from "./settings.ts";
+import { PACES, TENANT } from "./settings.ts";
 import type { World } from "./world.ts";
 
 export interface Rest {
@@ -64,7 +64,7 @@ export async function finalsOf(
     devices: await Promise.all(devices.map((node) => finalDevice(world, node))),
     newest: await newestOf(world),
     queued: queue.depth(),
-    wrongSums: await wrongSums(store.store, keys, RETENTION, world.nowMs()),
+    wrongSums: await wrongSums(store.store, keys, PACES[world.plan.pace].retention, world.nowMs()),
     ...{ rested, crashes },
     frameOf: (hash) => frames.get(hash),
   };

@@ -11,7 +11,7 @@ import type { Violation } from "../oracle/violation.ts";
 import type { WorldPlan } from "./plan.ts";
 import { beliefsOf, finalsOf, type Rest, restOf } from "./rest.ts";
 import type { SourceOf } from "./server-nodes.ts";
-import { REST_MS_MAX } from "./settings.ts";
+import { PACES } from "./settings.ts";
 import { endTrouble, planTrouble } from "./trouble.ts";
 import { World } from "./world.ts";
 
@@ -28,11 +28,6 @@ export interface SimContext {
   readonly zstd: Zstd;
   readonly sourceOf: SourceOf;
 }
-
-/** How often a world that heals is looked at. */
-const LOOK_MS = 2_000;
-/** How often devices are asked what they believe. */
-const ASK_MS = 6_000;
 
 /** Lives `plan` to its end. Worlds must be lived one after another: they share the process. */
 export async function runWorld(plan: WorldPlan, context: SimContext): Promise<Outcome> {
@@ -70,7 +65,7 @@ export async function runWorld(plan: WorldPlan, context: SimContext): Promise<Ou
 
 /** From time to time compares what devices believe with what the store holds at that very moment. */
 function askBeliefs(world: World, found: Violation[]): void {
-  world.timeline.after(ASK_MS, () => {
+  world.timeline.after(PACES[world.plan.pace].askMs, () => {
     for (const { name, client } of world.devices) {
       const version = client?.version ?? 0;
       // Before it has read its memory a device holds nothing yet.
@@ -84,12 +79,13 @@ function askBeliefs(world: World, found: Violation[]): void {
 /** Lives on until all is at rest, or it has taken too long. */
 async function heal(world: World): Promise<Rest> {
   const { timeline } = world;
-  const endMs = timeline.nowMs + REST_MS_MAX;
+  const { lookMs, restMsMax } = PACES[world.plan.pace];
+  const endMs = timeline.nowMs + restMsMax;
   for (;;) {
-    const lookMs = timeline.nowMs + LOOK_MS;
+    const nextMs = timeline.nowMs + lookMs;
     // A moment of its own, so that time passes although nobody has anything to do.
-    timeline.after(LOOK_MS, () => {});
-    await timeline.live(() => timeline.nowMs >= lookMs);
+    timeline.after(lookMs, () => {});
+    await timeline.live(() => timeline.nowMs >= nextMs);
     const rest = await restOf(world);
     if ((rest.drained && rest.converged) || timeline.nowMs >= endMs) return rest;
   }

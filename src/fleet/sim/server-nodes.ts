@@ -20,16 +20,7 @@ import { Life, type WallClock } from "./life.ts";
 import type { NetworkState } from "./pipe.ts";
 import { QUEUE_ERRORS, type QueueService, queueView } from "./queue.ts";
 import { Connection } from "./service.ts";
-import {
-  AGGREGATOR_SETTINGS,
-  CALL_TIMEOUT_MS,
-  DIM,
-  DOWNLINK_LIMITS,
-  RELEASER_SETTINGS,
-  RETENTION,
-  TENANT,
-  VERSION_POLICY,
-} from "./settings.ts";
+import { CALL_TIMEOUT_MS, DIM, type Pace, TENANT } from "./settings.ts";
 import { STORE_ERRORS, type StoreService, storeView } from "./store.ts";
 import type { Timeline } from "./timeline.ts";
 import type { Wire } from "./wire.ts";
@@ -44,6 +35,7 @@ export type SourceOf = (
 export interface ServerOptions {
   readonly name: string;
   readonly seed: number;
+  readonly pace: Pace;
   readonly timeline: Timeline;
   readonly queue: QueueService;
   readonly store: StoreService;
@@ -118,7 +110,7 @@ export class GatewayNode {
   boot(): void {
     if (this.machine.process !== null) return;
     const { life, queue, store } = this.machine.begin();
-    const { seed, zstd, sink, sourceOf, frames } = this.#options;
+    const { seed, pace, zstd, sink, sourceOf, frames } = this.#options;
     const { queue: service, store: storeService } = this.#options;
     const random = chanceOf(seed, `${life.name} gateway`);
     const shared = { clock: life.clock, random, log: silentLogger, metrics: noMetrics };
@@ -126,12 +118,12 @@ export class GatewayNode {
     const downlink = new Downlink({
       ...shared,
       source: sourceOf(view, { [TENANT]: DIM }, zstd),
-      limits: DOWNLINK_LIMITS,
+      limits: pace.downlink,
     });
     const producer = queueView(service, queue, random).producer();
     const ingest = new Ingest({
       ...shared,
-      limits: gatewayLimits({ addTimeoutMs: 6_000, batchCountMax: 8 }),
+      limits: gatewayLimits(pace.gateway),
       producer: recordingProducer(producer, sink, frames),
       shards: service.shards.length,
       downlink,
@@ -176,7 +168,7 @@ export class AggregatorNode {
   boot(): void {
     if (this.machine.process !== null) return;
     const { life, queue, store } = this.machine.begin();
-    const { seed, zstd, queue: service, store: storeService } = this.#options;
+    const { seed, pace, zstd, queue: service, store: storeService } = this.#options;
     const owner = life.name;
     const random = chanceOf(seed, `${owner} aggregator`);
     const shared = { clock: life.clock, random, log: silentLogger, metrics: noMetrics, zstd };
@@ -186,8 +178,8 @@ export class AggregatorNode {
       queue: { consumer: queueView(service, queue, random).consumer },
       store: view,
       owner,
-      policy: { ...RETENTION, dimOf: () => DIM },
-      settings: AGGREGATOR_SETTINGS,
+      policy: { ...pace.retention, dimOf: () => DIM },
+      settings: pace.aggregator,
     });
     this.#releaser = new Releaser({
       ...shared,
@@ -195,8 +187,8 @@ export class AggregatorNode {
       owner,
       tenants: [TENANT],
       dimOf: () => DIM,
-      policy: VERSION_POLICY,
-      settings: RELEASER_SETTINGS,
+      policy: pace.version,
+      settings: pace.releaser,
     });
     void this.#aggregator.start();
     void this.#releaser.start();

@@ -16,7 +16,7 @@ import { Life } from "./life.ts";
 import type { WorldPlan } from "./plan.ts";
 import { QueueService } from "./queue.ts";
 import { AggregatorNode, GatewayNode, type Machine, type SourceOf } from "./server-nodes.ts";
-import { TENANT } from "./settings.ts";
+import { PACES, TENANT } from "./settings.ts";
 import { StoreService } from "./store.ts";
 import { Timeline } from "./timeline.ts";
 import { type DownPacket, type EndHandlers, Wire } from "./wire.ts";
@@ -49,6 +49,7 @@ export class World {
     const { timeline } = this;
     const { seed, shards } = plan;
     this.plan = plan;
+    const pace = PACES[plan.pace];
     this.sink = new MemorySink(() => Math.round(timeline.nowMs * 1_000) / 1_000);
     this.queue = new QueueService(shards, timeline, this.ambush);
     const { clock } = new Life("store", timeline, { skewMs: 0 });
@@ -57,7 +58,7 @@ export class World {
     this.store = new StoreService(recordingStore(inner, this.sink), this.ambush);
     const server = (name: string) => {
       const { queue, store, sink, frames } = this;
-      return { name, seed, timeline, queue, store, zstd, sink, sourceOf, frames };
+      return { name, seed, pace, timeline, queue, store, zstd, sink, sourceOf, frames };
     };
     this.gateways = range(plan.gateways).map((n) => new GatewayNode(server(`gateway${n}`)));
     this.aggregators = range(plan.aggregators).map(
@@ -69,7 +70,7 @@ export class World {
       const { sink } = this;
       const codec = n < plan.codec1Devices ? 1 : 0;
       return new DeviceNode({
-        ...{ key, codec, seed, endpoints, putEveryMs, timeline, zstd, sink },
+        ...{ key, codec, seed, endpoints, putEveryMs, pace, timeline, zstd, sink },
         ambush: this.ambush,
         dial: (node, life, url, handlers) => this.#dial(node, life, url, handlers),
       });

@@ -40,6 +40,16 @@ describe("simulation", () => {
   );
 
   it(
+    "a world at the real pace lives for hours under the product's defaults, and breaks no invariant",
+    async () => {
+      const { violations, virtualMs } = await runWorld(planOf(1, "real"), context);
+      expect(violations).toEqual([]);
+      expect(virtualMs).toBeGreaterThan(3_600_000);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
     "the same seed lives the same history, byte for byte, whatever was lived in between",
     async () => {
       const [first, other] = [await historyOf(7), await historyOf(8)];
