@@ -5,6 +5,8 @@
  *   redis+cluster://[user:password@]host:port,host:port,…          a Redis Cluster
  *   redis+sentinel://[user:password@]host:port,host:port,…/master  whichever server its Sentinels call the master
  *
+ * `rediss+` in place of `redis+` is TLS to every node and Sentinel, checked against the authorities
+ * that Node knows (`NODE_EXTRA_CA_CERTS` adds one's own).
  * Any node of a cluster is enough to find the others, and any Sentinel to find the master. `URL`
  * cannot read a list of hosts, hence our own. The login is that of the servers, all alike;
  * Sentinels with one of their own get it as `?sentinelPassword=…` and `&sentinelUsername=…`.
@@ -23,9 +25,15 @@ interface RedisNode {
 
 export type RedisAddress =
   | { readonly kind: "server"; readonly url: string }
-  | { readonly kind: "cluster"; readonly nodes: readonly RedisNode[]; readonly login: RedisLogin }
+  | {
+      readonly kind: "cluster";
+      readonly tls: boolean;
+      readonly nodes: readonly RedisNode[];
+      readonly login: RedisLogin;
+    }
   | {
       readonly kind: "sentinel";
+      readonly tls: boolean;
       readonly sentinels: readonly RedisNode[];
       /** As the Sentinels call it. */
       readonly master: string;
@@ -34,7 +42,8 @@ export type RedisAddress =
     };
 
 const SERVER = /^rediss?:\/\//;
-const MANY = /^redis\+(cluster|sentinel):\/\/(?:([^:@/,]*):([^@/,]*)@)?([^@/?#]*)(?:\/([^?#/]*))?/;
+const MANY =
+  /^redis(s?)\+(cluster|sentinel):\/\/(?:([^:@/,]*):([^@/,]*)@)?([^@/?#]*)(?:\/([^?#/]*))?/;
 const REST = /^(?:\?([^#]*))?$/;
 const NODE = /^([A-Za-z0-9.-]+):(\d{1,5})$/;
 const MASTER = /^[A-Za-z0-9._-]{1,64}$/;
@@ -47,9 +56,10 @@ const PORT_MAX = 65_535;
 export function readRedisAddress(url: string): RedisAddress | string | null {
   if (SERVER.test(url)) return URL.canParse(url) ? { kind: "server", url } : "is not a URL";
   const match = MANY.exec(url);
-  const kind = match?.[1];
+  const kind = match?.[2];
   if (!match || (kind !== "cluster" && kind !== "sentinel")) return null;
-  const [whole, , username = "", password = "", list = "", path = ""] = match;
+  const [whole, secure, , username = "", password = "", list = "", path = ""] = match;
+  const tls = secure === "s";
   const nodes = readNodes(list, kind);
   if (typeof nodes === "string") return nodes;
   const [, query = ""] = REST.exec(url.slice(whole.length)) ?? [null, null];
@@ -58,7 +68,7 @@ export function readRedisAddress(url: string): RedisAddress | string | null {
   if (login === null) return "the login in the URL must be percent-encoded";
   if (kind === "cluster") {
     return path === "" && query === ""
-      ? { kind, nodes, login }
+      ? { kind, tls, nodes, login }
       : "redis+cluster:// must end after its hosts: there are no databases in a cluster";
   }
   if (!MASTER.test(path)) {
@@ -66,7 +76,7 @@ export function readRedisAddress(url: string): RedisAddress | string | null {
   }
   const sentinelLogin = readQuery(query);
   if (typeof sentinelLogin === "string") return sentinelLogin;
-  return { kind, sentinels: nodes, master: path, login, sentinelLogin };
+  return { kind, tls, sentinels: nodes, master: path, login, sentinelLogin };
 }
 
 function readNodes(list: string, kind: "cluster" | "sentinel"): RedisNode[] | string {

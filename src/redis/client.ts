@@ -41,25 +41,28 @@ export function openClient(url: string, settings: ClientSettings): Redis | Clust
     lazyConnect,
     enableOfflineQueue,
     clusterRetryStrategy: retryStrategy,
-    redisOptions: { ...perNode, ...address.login },
+    redisOptions: { ...perNode, ...address.login, ...(address.tls ? { tls: {} } : {}) },
+    // A certificate is for a name: nodes that are named stay so.
+    ...(address.tls ? { dnsLookup: (name, found) => found(null, name) } : {}),
   });
 }
 
 /** What a URL of Redis may look like, for messages. */
 export const REDIS_URL_FORMS =
-  "must start with redis:// or rediss://, or be redis+sentinel://host:port,host:port/master or redis+cluster://host:port,host:port";
+  "must start with redis:// or rediss://, or be redis+sentinel://host:port,host:port/master or redis+cluster://host:port,host:port (rediss+… for TLS)";
 
 function sentinelOptions(
   address: Extract<RedisAddress, { kind: "sentinel" }>,
   settings: ClientSettings,
 ): Partial<ClientSettings> {
-  const { sentinels, master, login, sentinelLogin } = address;
+  const { tls, sentinels, master, login, sentinelLogin } = address;
   return {
     sentinels: sentinels.map(({ host, port }) => ({ host, port })),
     name: master,
     role: "master",
     ...login,
     ...ownLogin(sentinelLogin),
+    ...(tls ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
     // Only those that the URL names are asked: the addresses they know of each other may be inside ones.
     updateSentinels: false,
     sentinelCommandTimeout: SENTINEL_ANSWER_MS,

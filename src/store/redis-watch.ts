@@ -47,5 +47,5 @@ function anyNode(url: string, random: Random): string {
   if (node === undefined) return url;
   const { username = "", password = "" } = address.login;
   const login = [username, password].map(encodeURIComponent).join(":");
-  return `redis://${login === ":" ? "" : `${login}@`}${node.host}:${node.port}`;
+  return `${address.tls ? "rediss" : "redis"}://${login === ":" ? "" : `${login}@`}${node.host}:${node.port}`;
 }

@@ -12,6 +12,7 @@ test("one server's URL stays as it is", () => {
 test("a cluster's URL: nodes and login, or what is wrong with it", () => {
   expect(readRedisAddress("redis+cluster://a:7000,10.0.0.2:7001")).toEqual({
     kind: "cluster",
+    tls: false,
     nodes: [
       { host: "a", port: 7000 },
       { host: "10.0.0.2", port: 7001 },
@@ -20,14 +21,17 @@ test("a cluster's URL: nodes and login, or what is wrong with it", () => {
   });
   expect(readRedisAddress("redis+cluster://omega:p%40ss@a:7000/")).toEqual({
     kind: "cluster",
+    tls: false,
     nodes: [{ host: "a", port: 7000 }],
     login: { username: "omega", password: "p@ss" },
   });
+  expect(readRedisAddress("rediss+cluster://a:7000")).toMatchObject({ kind: "cluster", tls: true });
 });
 
 test("a Sentinels' URL: Sentinels, master's name and logins", () => {
   expect(readRedisAddress("redis+sentinel://omega:p%40ss@a:26379,b:26380/my-master")).toEqual({
     kind: "sentinel",
+    tls: false,
     sentinels: [
       { host: "a", port: 26379 },
       { host: "b", port: 26380 },
@@ -35,6 +39,9 @@ test("a Sentinels' URL: Sentinels, master's name and logins", () => {
     master: "my-master",
     login: { username: "omega", password: "p@ss" },
     sentinelLogin: {},
+  });
+  expect(readRedisAddress("rediss+sentinel://a:26379/m")).toMatchObject({
+    ...{ kind: "sentinel", tls: true },
   });
   const own = "redis+sentinel://a:26379/m?sentinelUsername=watch&sentinelPassword=s%26t";
   expect(readRedisAddress(own)).toMatchObject({
