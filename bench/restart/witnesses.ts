@@ -86,7 +86,9 @@ function pushFor(client: SyncClient): NodeJS.Timeout {
       { length: DIM },
       (_, at) => Math.sin(at + pushes / 10) / 20,
     );
-    void client.enqueue({ upserts: [{ id: `witness-${pushes % 3}`, embedding, weight: pushes }] });
+    void client.enqueue({
+      upserts: [{ id: `witness-${pushes % 3}`, embedding, weight: 1 + (pushes % 700) }],
+    });
   }, PUSH_MS);
 }
 

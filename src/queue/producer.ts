@@ -20,7 +20,7 @@ export interface ProducerOptions {
   /** Where the backend keeps bytes beside their job; without it they go into the job as base64. */
   readonly claims?: ClaimWriter;
   /** Who must have an add, beside the server, before it is durable. */
-  readonly replicas?: Replicas;
+  readonly replicas?: Replicas | null;
   /** See `LaneOptions.parallel`. */
   readonly parallelPerShard: number;
   readonly addTimeoutMs: number;
@@ -104,7 +104,7 @@ export class ShardProducer implements DeltaProducer {
   }
 
   async #send(queue: Queue, entries: readonly QueueEntry[]): Promise<void> {
-    const { claims, replicas } = this.#options;
+    const { claims, replicas = null } = this.#options;
     const bytes = packBatch(entries);
     const add = (data: ClaimData | InlineData, options: JobsOptions = {}) =>
       queue.add(JOB_NAME, data, { ...JOB_OPTIONS, ...options });
@@ -113,7 +113,7 @@ export class ShardProducer implements DeltaProducer {
         ? add({ batch: bytes.toString("base64") })
         : claims.add(queue.qualifiedName, bytes, add);
     // P1: past a fail-over a delta is durable only where the next master has it.
-    await (replicas === undefined ? stored() : replicas.holding(stored));
+    await (replicas === null ? stored() : replicas.holding(stored));
     this.#instruments.jobs.add();
     this.#instruments.entries.add(entries.length);
   }

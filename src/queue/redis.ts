@@ -12,7 +12,7 @@
 import { type Job, Queue, Worker } from "bullmq";
 import { Cluster, type Redis } from "ioredis";
 import { type Clock, messageOf, TransportError, within } from "../core/index.ts";
-import { type ClientSettings, connectMasters, openClient, Replicas } from "../redis/index.ts";
+import { type ClientSettings, connectMasters, openClient, replicasOf } from "../redis/index.ts";
 import { ClaimWriter, claimedBytes } from "./claims.ts";
 import { ShardConsumer } from "./consumer.ts";
 import { errorLog } from "./failures.ts";
@@ -120,7 +120,7 @@ async function redisProducer(
     queues,
     // A cluster may answer any command with a redirection, and then a job could precede its bytes.
     ...(client instanceof Cluster ? {} : { claims: new ClaimWriter(client) }),
-    ...replicasOf(client, options),
+    replicas: replicasOf(client, options.replicas),
     parallelPerShard: PARALLEL_PER_SHARD,
     addTimeoutMs,
     pendingBytesMax: options.pendingBytesMax,
@@ -131,12 +131,6 @@ async function redisProducer(
       client.disconnect();
     },
   });
-}
-
-/** In a cluster `WAIT` would ask a node of ioredis' choice. */
-function replicasOf(client: Redis | Cluster, { replicas: count }: ResolvedOptions) {
-  if (count === 0 || client instanceof Cluster) return {};
-  return { replicas: new Replicas({ client, count }) };
 }
 
 function redisConsumer(

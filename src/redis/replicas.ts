@@ -13,7 +13,7 @@
  * until one is sent shares it, and what is written meanwhile waits for the next.
  * @module
  */
-import type { Redis } from "ioredis";
+import { Cluster, type Redis } from "ioredis";
 
 export interface ReplicasOptions {
   readonly client: Redis;
@@ -94,4 +94,9 @@ export class Replicas {
 
 function connectionEnded(): Error {
   return new Error("the connection ended before the replicas were heard of");
+}
+
+/** For `client`, `count` of them; null for none, and in a cluster, where `WAIT` would ask a node of ioredis' choice. */
+export function replicasOf(client: Redis | Cluster, count: number): Replicas | null {
+  return count === 0 || client instanceof Cluster ? null : new Replicas({ client, count });
 }

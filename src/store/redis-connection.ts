@@ -17,7 +17,13 @@ import {
   type Random,
 } from "../core/index.ts";
 import type { Logger } from "../observe/index.ts";
-import { connectMasters, NotReplicatedError, openClient, Replicas } from "../redis/index.ts";
+import {
+  connectMasters,
+  NotReplicatedError,
+  openClient,
+  type Replicas,
+  replicasOf,
+} from "../redis/index.ts";
 import { timedOut, unavailable, unreplicated } from "./refusals.ts";
 import type { Script } from "./script.ts";
 
@@ -34,7 +40,7 @@ export interface RedisConnectionOptions {
   readonly replicated?: ReplicatedOptions | undefined;
 }
 
-export interface ReplicatedOptions {
+interface ReplicatedOptions {
   /** How many replicas, ≥ 1. */
   readonly count: number;
   /** A key to write to, of no meaning: a connection must have written to see the replicas follow. */
@@ -47,7 +53,8 @@ const RECONNECT_DELAY_MS_MIN = 20;
 export class RedisConnection {
   readonly #redis: Redis | Cluster;
   readonly #timeoutMs: number;
-  readonly #replicated: (ReplicatedOptions & { readonly replicas: Replicas }) | null;
+  readonly #replicas: Replicas | null;
+  readonly #mark: string;
   #connected = false;
 
   /** Does not connect yet: {@link connect} does. Throws `InvalidConfigError` on a URL that is not Redis'. */
@@ -57,7 +64,8 @@ export class RedisConnection {
       options.url,
       redisSettings(options, () => this.#connected),
     );
-    this.#replicated = replicatedOf(this.#redis, options.replicated);
+    this.#replicas = replicasOf(this.#redis, options.replicated?.count ?? 0);
+    this.#mark = options.replicated?.mark ?? "";
     this.#redis.on("error", (error) =>
       options.log.warn("store.redis.error", { message: messageOf(error) }),
     );
@@ -135,12 +143,11 @@ export class RedisConnection {
    * time; it may be there or not, then and when the connection ended meanwhile.
    */
   async held<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#replicated === null) return await work();
-    const { replicas, mark } = this.#replicated;
+    if (this.#replicas === null) return await work();
     try {
-      return await replicas.holding(async () => {
+      return await this.#replicas.holding(async () => {
         const result = await work();
-        if (result !== null) await this.#redis.set(mark, 1);
+        if (result !== null) await this.#redis.set(this.#mark, 1);
         return result;
       });
     } catch (error) {
@@ -168,12 +175,6 @@ export class RedisConnection {
     if (cause.message === "Command timed out") return timedOut(this.#timeoutMs, cause);
     return unavailable(cause);
   }
-}
-
-/** None in a cluster: `WAIT` would ask a node of ioredis' choice. */
-function replicatedOf(client: Redis | Cluster, options: ReplicatedOptions | undefined) {
-  if (options === undefined || client instanceof Cluster) return null;
-  return { ...options, replicas: new Replicas({ client, count: options.count }) };
 }
 
 /** `connected` tells whether it ever was: until then no Sentinel that is away is asked again. */

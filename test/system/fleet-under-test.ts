@@ -154,7 +154,7 @@ function inventDelta(random: Random): { upserts: Pattern[]; removals: string[] }
   const upserts = told.slice(integerBelow(random, 3)).map((id) => ({
     id,
     embedding: Array.from({ length: DIM }, () => random.next() - 0.4),
-    weight: 1 + integerBelow(random, 1_000),
+    weight: 1 + integerBelow(random, 700),
     success: random.next(),
     samples: integerBelow(random, 1_000),
   }));

@@ -5,7 +5,13 @@
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { MemoryStorage, type OutboxStorage } from "../../device/index.ts";
-import { integerBelow, type Random, sleep, systemClock } from "../../src/core/index.ts";
+import {
+  integerBelow,
+  type Random,
+  seededRandom,
+  sleep,
+  systemClock,
+} from "../../src/core/index.ts";
 import { freePort } from "../support/disk.ts";
 import { deltaFaults, registerFaults, releaseAtRest, totalsOf, versionFaults } from "./at-rest.ts";
 import { type BackendUnderTest, closing, SHARDS } from "./backend-under-test.ts";
@@ -87,6 +93,47 @@ export function makeAggregator(
   const settings = [...settingsOf(ports), ...backend.settings];
   const args = [DIST, JSON.stringify({ settings, strike })];
   return new OmegaProcess({ script: AGGREGATOR_TO_KILL, args, database: backend.database });
+}
+
+/** The command as it is deployed, where it can reach the backend by itself. */
+function aggregatorFor(backend: BackendUnderTest, ports: Ports): OmegaProcess {
+  if (backend.database !== null) return makeAggregator(backend, ports, null);
+  const args = commandOf("aggregator", [...settingsOf(ports), ...backend.settings]);
+  return new OmegaProcess({ args, database: null });
+}
+
+export interface Scene extends RestingScene {
+  readonly seed: number;
+  readonly random: Random;
+}
+
+/** A gateway and an aggregator on `backend`, and TVs that push; `opened` closes it all, the backend too. */
+export async function openScene(
+  opened: Opened,
+  backend: BackendUnderTest,
+  pace: keyof typeof PACES,
+): Promise<Scene> {
+  opened.add(() => backend.close());
+  const seed = newSeed();
+  const ports = await freePorts();
+  const aggregator = aggregatorFor(backend, ports);
+  opened.add(() => aggregator.kill9());
+  const gateway = makeGateway(backend, ports);
+  opened.add(() => gateway.kill9());
+  const fleet = makeFleet(pace, ports, seed);
+  opened.add(() => fleet.stop());
+  await Promise.all([aggregator.start(), gateway.start()]);
+  await fleet.start();
+  return { backend, gateway, aggregator, fleet, seed, random: seededRandom(seed) };
+}
+
+/** kill -9 of the gateway in mid-publish, again and again. */
+export async function killGateway({ fleet, gateway, random }: Scene, kills: number): Promise<void> {
+  for (let kill = 0; kill < kills; kill += 1) {
+    await randomMoment(fleet, random);
+    await gateway.kill9();
+    await gateway.start();
+  }
 }
 
 /** A moment in mid-publish: a random number of frames from now, and up to 15 ms after the last of them. */
