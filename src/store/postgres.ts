@@ -71,6 +71,13 @@ const MIGRATE_TIMEOUT_MS = 60_000;
  */
 const NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
+/**
+ * No lease is given for so long (`aggregator.leaseTtlMs` is at most half of it). One that ends later
+ * was written under a clock that has been set back since, as that of an embedded database is with its
+ * machine's. Its owner, if there is one, is fenced off by the next token and begins anew.
+ */
+const LEASE_AHEAD_MS_MAX = 600_000;
+
 class PostgresStore implements Store {
   readonly #options: ResolvedStoreOptions;
   readonly #sql: SqlRunner;
@@ -105,8 +112,9 @@ class PostgresStore implements Store {
          owner = excluded.owner,
          expires_at = clock_timestamp() + $3::float8 * interval '1 millisecond'
        WHERE held.expires_at <= clock_timestamp() OR held.owner = excluded.owner
+         OR held.expires_at > clock_timestamp() + $4::float8 * interval '1 millisecond'
        RETURNING held.token::text AS token`,
-      [name, owner, ttlMs],
+      [name, owner, ttlMs, LEASE_AHEAD_MS_MAX],
     );
     return rows.length === 0 ? null : Number(rows[0].token);
   }

@@ -109,6 +109,20 @@ test("postgres store: a commit that waited past the end of its lease is refused"
   await store.close();
 });
 
+test("postgres store: a lease that ends too far ahead was given under a wrong clock and keeps nobody out", async () => {
+  await wipe();
+  const store = await openPostgres();
+  const token = (await store.acquireLease("shard-0", "dead", 1_000)) ?? 0;
+  const endsIn = (time: string) =>
+    pool.query(`UPDATE omega.leases SET expires_at = clock_timestamp() + interval '${time}'`);
+  await endsIn("9 minutes");
+  expect(await store.acquireLease("shard-0", "next", 1_000)).toBeNull();
+  await endsIn("1 hour");
+  expect(await store.acquireLease("shard-0", "next", 1_000)).toBeGreaterThan(token);
+  expect(await outcomeOf(store.commit(0, token, 1, commitOf()))).toBe("lease.lost");
+  await store.close();
+});
+
 test("postgres store: a release missed while the subscription was cut is told after it came back", async () => {
   await wipe();
   const [store, other] = [await openPostgres(), await openPostgres()];
