@@ -2,9 +2,11 @@
  * Full devices among the light ones: they push, take releases, and prove what they hold by its hash.
  * @module
  */
+
 import { MemoryStorage, SyncClient } from "../../device/index.ts";
 import { devicePassword } from "../../gateway/index.ts";
 import { isConsumed } from "../../src/aggregate/dedup.ts";
+import { limits } from "../../src/core/index.ts";
 import type { Store } from "../../src/store/index.ts";
 import type { Position } from "../../src/wire/index.ts";
 import { until } from "../support/processes.ts";
@@ -87,7 +89,13 @@ function pushFor(client: SyncClient): NodeJS.Timeout {
       (_, at) => Math.sin(at + pushes / 10) / 20,
     );
     void client.enqueue({
-      upserts: [{ id: `witness-${pushes % 3}`, embedding, weight: 1 + (pushes % 700) }],
+      upserts: [
+        {
+          id: `witness-${pushes % 3}`,
+          embedding,
+          weight: 1 + (pushes % limits.WEIGHT_MAX_DEFAULT),
+        },
+      ],
     });
   }, PUSH_MS);
 }

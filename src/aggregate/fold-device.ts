@@ -83,8 +83,8 @@ export function judge(
   for (const upsert of delta.upserts) {
     if (named.has(upsert.id)) return refuse("delta.duplicate-id", upsert.id);
     named.add(upsert.id);
-    const fault = faultOf(upsert, context.weightMax);
-    if (fault !== null) return refuse(fault.reason, `${upsert.id}: ${fault.detail}`);
+    const refusal = outOfRange(upsert, context.weightMax);
+    if (refusal !== null) return refusal;
     const before = registers(upsert.id);
     if (before !== null && !isLater(position, before)) continue;
     const found = vectorOf(upsert, before, read, context);
@@ -139,22 +139,15 @@ function liveChange(writes: ReadonlyMap<string, Register>, registers: RegisterVi
  * bound on weights is the fold's alone. It depends on nothing but the delta, so the order of deltas
  * does not matter to it (P4).
  */
-function faultOf(upsert: DecodedUpsert, weightMax: number): Fault | null {
-  const { weight, success, samples, updatedAtS } = upsert;
-  if (!within(weight, 1, weightMax)) return fault("weights", weight, `1…${weightMax}`);
-  if (!(success >= 0 && success <= 1)) return fault("success", success, "0…1");
-  if (!within(samples, 0, SAMPLES_MAX)) return fault("samples", samples, `0…${SAMPLES_MAX}`);
+function outOfRange(upsert: DecodedUpsert, weightMax: number) {
+  const { id, weight, success, samples, updatedAtS } = upsert;
+  const outside = (what: string, value: number, range: string) =>
+    refuse(`delta.${what}`, `${id}: ${what} ${value}, not ${range}`);
+  if (!within(weight, 1, weightMax)) return outside("weights", weight, `1…${weightMax}`);
+  if (!(success >= 0 && success <= 1)) return outside("success", success, "0…1");
+  if (!within(samples, 0, SAMPLES_MAX)) return outside("samples", samples, `0…${SAMPLES_MAX}`);
   const atMax = Number.MAX_SAFE_INTEGER;
-  return within(updatedAtS, 0, atMax) ? null : fault("updated-at", updatedAtS, `0…${atMax}`);
-}
-
-interface Fault {
-  readonly reason: string;
-  readonly detail: string;
-}
-
-function fault(what: string, value: number, range: string): Fault {
-  return { reason: `delta.${what}`, detail: `${what} ${value}, not ${range}` };
+  return within(updatedAtS, 0, atMax) ? null : outside("updated-at", updatedAtS, `0…${atMax}`);
 }
 
 function within(value: number, min: number, max: number): boolean {

@@ -8,7 +8,13 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Delta, FileStorage, openMqttLink, SyncClient } from "../../device/index.ts";
 import { type FileOperations, type OpenFile, REAL_FILES } from "../../device/storage-file.ts";
-import { deviceName, integerBelow, type Random, systemRandom } from "../../src/core/index.ts";
+import {
+  deviceName,
+  integerBelow,
+  limits,
+  type Random,
+  systemRandom,
+} from "../../src/core/index.ts";
 import {
   FileSink,
   monotonicMs,
@@ -20,7 +26,6 @@ import type { DeviceOrder, DevicePlan, DeviceReport, Ready } from "./messages.ts
 
 const TENANT = "default";
 const PATTERNS = Array.from({ length: 8 }, (_, n) => `word-${n}`);
-const WEIGHTS = 700;
 const REMOVALS = 0.15;
 const BOOTED = ".booted";
 /** The shortest there is: a fault a minute must not make a device wait for minutes. */
@@ -117,7 +122,7 @@ function speak({ name: device, client }: (typeof clients)[number]): void {
 }
 
 function compose(put: number) {
-  const weight = 1 + (put % WEIGHTS);
+  const weight = 1 + (put % limits.WEIGHT_MAX_DEFAULT);
   const chosen = new Set([0, 1].map(() => PATTERNS[integerBelow(random, PATTERNS.length)] ?? ""));
   const removals = [...chosen].filter(() => random.next() < REMOVALS);
   const upserts = [...chosen]

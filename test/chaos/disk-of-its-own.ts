@@ -46,6 +46,11 @@ export class Disk {
   }
 }
 
+/** `disk` by `name` among those that faults may fill, where it can be. */
+export function fillable(name: string, disk: Disk): ReadonlyMap<string, Disk> {
+  return new Map(disk.canBeFull ? [[name, disk]] : []);
+}
+
 function mount(path: string, sizeMiB: number): boolean {
   try {
     execFileSync("mount", ["-t", "tmpfs", "-o", `size=${sizeMiB}m`, "tmpfs", path], {

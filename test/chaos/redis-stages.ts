@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { freePort } from "../support/disk.ts";
 import { waitFor } from "../support/wait.ts";
-import { Disk } from "./disk-of-its-own.ts";
+import { Disk, fillable } from "./disk-of-its-own.ts";
 import type { Part } from "./part.ts";
 import {
   addPoisonJob,
@@ -34,7 +34,7 @@ export async function startAof({ dir, link }: StageOptions): Promise<Stage> {
   return {
     servers: [redis],
     ...{ helpers: [], port },
-    disks: new Map(disk.canBeFull ? [["redis", disk]] : []),
+    disks: fillable("redis", disk),
     links: [],
     flagsFor: async (name) => ["--redis", `redis://127.0.0.1:${await link(name, port)}`],
     open: () => openRedis(port),

@@ -10,7 +10,7 @@ import { postgresQueue } from "../../src/queue/index.ts";
 import { openEmbedded, openPostgresPool, postgresStore } from "../../src/store/index.ts";
 import { freePort } from "../support/disk.ts";
 import { preparePostgres } from "../support/postgres.ts";
-import { Disk } from "./disk-of-its-own.ts";
+import { Disk, fillable } from "./disk-of-its-own.ts";
 import { Part } from "./part.ts";
 import { type OpenStage, SHARDS, type Stage, type StageOptions } from "./stage.ts";
 
@@ -33,7 +33,7 @@ export async function startPostgres({ dir, link }: StageOptions): Promise<Stage>
   return {
     ...{ servers: [server], port },
     ...{ helpers: [], links: [], failOver: null, poisonJob: null },
-    disks: new Map(disk.canBeFull ? [["postgres", disk]] : []),
+    disks: fillable("postgres", disk),
     flagsFor: async (name) => ["--postgres", `${user}:${await link(name, port)}/postgres`],
     open() {
       const pool = openPostgresPool(`${user}:${port}/postgres`, { onIdleError: () => {} });
@@ -50,7 +50,7 @@ export function embedded({ dir }: StageOptions): Stage {
   return {
     ...{ servers: [], port: null },
     ...{ helpers: [], links: [], failOver: null, poisonJob: null },
-    disks: new Map(disk.canBeFull ? [["embedded", disk]] : []),
+    disks: fillable("embedded", disk),
     flagsFor: async () => ["--data-dir", dataDir],
     async open() {
       const worker = new URL("../../src/store/embedded/database-worker.js", import.meta.url);

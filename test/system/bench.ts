@@ -6,10 +6,12 @@
  * them in.
  * @module
  */
+
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensureBuilt } from "../../scripts/prepare.mjs";
+import { limits } from "../../src/core/index.ts";
 import { type TempDir, tempDir } from "../support/disk.ts";
 import { type Running, run, runToEnd } from "../support/process.ts";
 import { type RedisServer, startRedis } from "../support/redis.ts";
@@ -171,9 +173,9 @@ export const ANY_PORTS = ["--port", "0", "--http-port", "0"] as const;
 export const EAGER = settings({
   "gateway.drain.readyGraceMs": 0,
   "tenants.default.dim": 8,
-  "tenants.default.weightMax": 1_023,
+  "tenants.default.weightMax": limits.WEIGHT_MAX,
   "tenants.acme.dim": 8,
-  "tenants.acme.weightMax": 1_023,
+  "tenants.acme.weightMax": limits.WEIGHT_MAX,
   "releaser.minDevices": 1,
   "releaser.cadenceMs": 300,
 });

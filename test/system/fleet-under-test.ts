@@ -7,6 +7,7 @@ import { type OutboxStorage, type Pattern, SyncClient } from "../../device/index
 import {
   type DeviceKey,
   integerBelow,
+  limits,
   type Random,
   seededRandom,
   sleep,
@@ -154,7 +155,7 @@ function inventDelta(random: Random): { upserts: Pattern[]; removals: string[] }
   const upserts = told.slice(integerBelow(random, 3)).map((id) => ({
     id,
     embedding: Array.from({ length: DIM }, () => random.next() - 0.4),
-    weight: 1 + integerBelow(random, 700),
+    weight: 1 + integerBelow(random, limits.WEIGHT_MAX_DEFAULT),
     success: random.next(),
     samples: integerBelow(random, 1_000),
   }));

@@ -2,7 +2,6 @@
  * Redis over TLS in each form a URL may name it: a server, a cluster, Sentinels. Real servers that take
  * nothing but TLS, and a certificate of an authority that only who is told of it trusts.
  */
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openSession, publishBytes, upTopic } from "../gateway/uplink/raw-client.ts";
@@ -35,29 +34,28 @@ function cli(port: number, ...command: string[]) {
   ]);
 }
 
-/** A server, or with `sentinel` a Sentinel, that takes TLS alone; gives its port. */
-async function start(lines: readonly string[], kind: "server" | "sentinel" = "server") {
+const SERVER = ["appendonly yes", "appendfsync always", 'save ""', "maxmemory-policy noeviction"];
+
+/** A redis-server with `lines`, and with `flags` a Sentinel, that takes TLS alone; gives its port. */
+async function start(lines: readonly string[], ...flags: readonly string[]) {
   const port = await freePort();
-  const dir = join(bench.dir.path, `redis-${port}`);
-  const file = bench.file(`redis-${port}/redis.conf`, "");
-  const own =
-    kind === "sentinel" ? [] : ["appendonly yes", "appendfsync always", 'save ""', ...NO_EVICTION];
-  writeFileSync(file, [...tlsLines(port), `dir ${dir}`, ...own, ...lines, ""].join("\n"));
-  bench.run("redis-server", [file, ...(kind === "sentinel" ? ["--sentinel"] : [])]);
+  const name = `redis-${port}`;
+  const all = [...tlsLines(port), `dir ${join(bench.dir.path, name)}`, ...lines, ""];
+  bench.run("redis-server", [bench.file(`${name}/redis.conf`, all.join("\n")), ...flags]);
   const answers = async () => (await cli(port, "ping")).stdout.startsWith("PONG");
-  await waitFor(answers, { what: `a ${kind} on port ${port}` });
+  await waitFor(answers, { what: `a redis-server on port ${port}` });
   return port;
 }
-const NO_EVICTION = ["maxmemory-policy noeviction"];
 
 /** Of each form a URL and the settings that go with it. */
 const FORMS = {
   async server() {
-    return { url: `rediss://127.0.0.1:${await start([])}`, more: [] };
+    return { url: `rediss://127.0.0.1:${await start(SERVER)}`, more: [] };
   },
   async cluster() {
     const bus = await freePort();
     const port = await start([
+      ...SERVER,
       ...["cluster-enabled yes", "tls-cluster yes", `cluster-port ${bus}`],
       // A node that never met another does not know its own address.
       ...["cluster-config-file nodes.conf", "cluster-announce-ip 127.0.0.1"],
@@ -69,10 +67,10 @@ const FORMS = {
     return { url: `rediss+cluster://127.0.0.1:${port}`, more: [] };
   },
   async sentinel() {
-    const master = await start([]);
+    const master = await start(SERVER);
     const sentinel = await start(
       ["tls-replication yes", `sentinel monitor ${MASTER} 127.0.0.1 ${master} 1`],
-      "sentinel",
+      "--sentinel",
     );
     const url = `rediss+sentinel://127.0.0.1:${sentinel}/${MASTER}`;
     // There is no replica here that a PUBACK could wait for.

@@ -30,7 +30,6 @@ export interface LoadRunOptions {
   readonly onSample: (sample: Sample) => void;
 }
 
-/**
 /** How long PUBACKs are waited for after the last delta was due. */
 const GRACE_MS = 30_000;
 /** The same for a run that was stopped. */
@@ -201,26 +200,28 @@ export class LoadRun {
     return { end: () => timer.cancel() };
   }
 
-  /**
-   * Until every delta is acknowledged, or the grace is over. Who is waiting to
-   * connect again does so within its first third: a backoff grows to minutes,
-   * and what a TV has yet to say after the end is not lost.
-   */
+  /** Until every delta is acknowledged, or the grace is over. */
   async #grace(): Promise<void> {
     const { clock } = this.#options;
     const stopped = this.#stopping.signal.aborted;
-    if (!stopped) {
-      const nowMs = clock.monotonicMs();
-      for (const device of this.#devices) {
-        if (device.pending === 0) continue;
-        const atMs = nowMs + (this.#random.next() * GRACE_MS) / 3;
-        this.#agenda.at(atMs, (dueMs) => device.hurry(dueMs));
-      }
-    }
-    const endMs = clock.monotonicMs() + (stopped ? STOPPED_GRACE_MS : GRACE_MS);
+    const nowMs = clock.monotonicMs();
+    const endMs = nowMs + (stopped ? STOPPED_GRACE_MS : GRACE_MS);
+    if (!stopped) this.#bringHome(nowMs);
     while (clock.monotonicMs() < endMs && this.#pending()) await sleep(clock, GRACE_POLL_MS);
     this.#second += 1;
     this.#options.onSample(this.#tally.sample(this.#second));
+  }
+
+  /**
+   * Who is waiting to connect again and has something to say does so within the first third of the
+   * grace: a backoff grows to minutes, and what a TV would say after the end is not lost.
+   */
+  #bringHome(nowMs: number): void {
+    for (const device of this.#devices) {
+      if (device.pending === 0) continue;
+      const atMs = nowMs + (this.#random.next() * GRACE_MS) / 3;
+      this.#agenda.at(atMs, (dueMs) => device.hurry(dueMs));
+    }
   }
 
   #pending(): boolean {

@@ -3,7 +3,7 @@
  * @module
  */
 import { type Delta, FileStorage, SyncClient } from "../../../device/index.ts";
-import { type DeviceKey, deviceName, type Random } from "../../core/index.ts";
+import { type DeviceKey, deviceName, limits, type Random } from "../../core/index.ts";
 import type { Zstd } from "../../wire/index.ts";
 import { recordClient, recordingLink, recordingReleases } from "../oracle/recorders.ts";
 import type { HistorySink } from "../oracle/sinks.ts";
@@ -17,7 +17,6 @@ import { DIM, PATTERNS, type Pace } from "./settings.ts";
 import type { Timeline } from "./timeline.ts";
 import type { DownPacket, EndHandlers, Wire } from "./wire.ts";
 
-const WEIGHTS = 700;
 const REMOVALS = 0.15;
 const BURSTS = 0.3;
 const BURST_MS = 40;
@@ -177,7 +176,7 @@ export class DeviceNode {
 
   #compose(put: number) {
     const words = this.#words;
-    const weight = 1 + (put % WEIGHTS);
+    const weight = 1 + (put % limits.WEIGHT_MAX_DEFAULT);
     const chosen = new Set([oneOf(words, PATTERNS)]);
     if (happens(words, 0.4)) chosen.add(oneOf(words, PATTERNS));
     if (happens(words, 0.05)) for (const id of PATTERNS) chosen.add(id);

@@ -7,7 +7,7 @@ import type { FinalDevice, Finals } from "../oracle/finals.ts";
 import { hexOf } from "../oracle/recorders.ts";
 import { believedRegisters, newestRelease, storedRegisters, wrongSums } from "../oracle/stored.ts";
 import type { DeviceNode } from "./device-node.ts";
-import { PACES, TENANT } from "./settings.ts";
+import { TENANT } from "./settings.ts";
 import type { World } from "./world.ts";
 
 export interface Rest {
@@ -20,7 +20,7 @@ interface Newest {
   readonly hashes: readonly string[];
 }
 
-/** Outboxes and queue are empty; every device is live with the newest release. */
+/** Outboxes and queue are empty and no device is overtaken; every device is live with the newest release. */
 export async function restOf(world: World): Promise<Rest> {
   const { devices, queue } = world;
   const newest = await newestOf(world);
@@ -64,7 +64,7 @@ export async function finalsOf(
     devices: await Promise.all(devices.map((node) => finalDevice(world, node))),
     newest: await newestOf(world),
     queued: queue.depth(),
-    wrongSums: await wrongSums(store.store, keys, PACES[world.plan.pace].retention, world.nowMs()),
+    wrongSums: await wrongSums(store.store, keys, world.pace.retention, world.nowMs()),
     ...{ rested, crashes },
     frameOf: (hash) => frames.get(hash),
   };

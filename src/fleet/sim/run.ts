@@ -11,7 +11,6 @@ import type { Violation } from "../oracle/violation.ts";
 import type { WorldPlan } from "./plan.ts";
 import { beliefsOf, finalsOf, type Rest, restOf } from "./rest.ts";
 import type { SourceOf } from "./server-nodes.ts";
-import { PACES } from "./settings.ts";
 import { endTrouble, planTrouble } from "./trouble.ts";
 import { World } from "./world.ts";
 
@@ -65,7 +64,7 @@ export async function runWorld(plan: WorldPlan, context: SimContext): Promise<Ou
 
 /** From time to time compares what devices believe with what the store holds at that very moment. */
 function askBeliefs(world: World, found: Violation[]): void {
-  world.timeline.after(PACES[world.plan.pace].askMs, () => {
+  world.timeline.after(world.pace.askMs, () => {
     for (const { name, client } of world.devices) {
       const version = client?.version ?? 0;
       // Before it has read its memory a device holds nothing yet.
@@ -79,7 +78,7 @@ function askBeliefs(world: World, found: Violation[]): void {
 /** Lives on until all is at rest, or it has taken too long. */
 async function heal(world: World): Promise<Rest> {
   const { timeline } = world;
-  const { lookMs, restMsMax } = PACES[world.plan.pace];
+  const { lookMs, restMsMax } = world.pace;
   const endMs = timeline.nowMs + restMsMax;
   for (;;) {
     const nextMs = timeline.nowMs + lookMs;

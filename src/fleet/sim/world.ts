@@ -16,7 +16,7 @@ import { Life } from "./life.ts";
 import type { WorldPlan } from "./plan.ts";
 import { QueueService } from "./queue.ts";
 import { AggregatorNode, GatewayNode, type Machine, type SourceOf } from "./server-nodes.ts";
-import { PACES, TENANT } from "./settings.ts";
+import { PACES, type Pace, TENANT } from "./settings.ts";
 import { StoreService } from "./store.ts";
 import { Timeline } from "./timeline.ts";
 import { type DownPacket, type EndHandlers, Wire } from "./wire.ts";
@@ -31,6 +31,7 @@ const REFUSED_MS = 2;
 
 export class World {
   readonly plan: WorldPlan;
+  readonly pace: Pace;
   readonly timeline = new Timeline();
   readonly ambush = new Ambush(this.timeline);
   readonly sink: MemorySink;
@@ -50,6 +51,7 @@ export class World {
     const { seed, shards } = plan;
     this.plan = plan;
     const pace = PACES[plan.pace];
+    this.pace = pace;
     this.sink = new MemorySink(() => Math.round(timeline.nowMs * 1_000) / 1_000);
     this.queue = new QueueService(shards, timeline, this.ambush);
     const { clock } = new Life("store", timeline, { skewMs: 0 });

@@ -8,7 +8,7 @@ import { runCli } from "../../cli/run-cli.ts";
 const context = { zstd: await loadZstd(), sourceOf: downlinkSource };
 /** A whole world takes a tenth of a second of an idle machine. */
 const TIMEOUT_MS = 60_000;
-/** Found by looking through 40,000 worlds: the old incarnation's deltas are folded last, and win at first. */
+/** Found by looking through some 46,000 worlds: the old incarnation's deltas are folded last, and win at first. */
 const OVERTAKEN = [204_233, 207_356, 218_757, 21_034];
 
 async function historyOf(seed: number): Promise<string> {
@@ -16,26 +16,23 @@ async function historyOf(seed: number): Promise<string> {
   return history.map(lineOf).join("\n");
 }
 
+async function expectNoViolations(seeds: readonly number[]): Promise<void> {
+  for (const seed of seeds) {
+    const { violations } = await runWorld(planOf(seed), context);
+    expect({ seed, violations }).toEqual({ seed, violations: [] });
+  }
+}
+
 describe("simulation", () => {
   it(
     "worlds with faults of every kind break no invariant",
-    async () => {
-      for (let seed = 1; seed <= 24; seed += 1) {
-        const { violations } = await runWorld(planOf(seed), context);
-        expect({ seed, violations }).toEqual({ seed, violations: [] });
-      }
-    },
+    () => expectNoViolations(Array.from({ length: 24 }, (_, index) => index + 1)),
     TIMEOUT_MS,
   );
 
   it(
     "a TV wiped while its deltas wait under a higher epoch: its last word arrives all the same",
-    async () => {
-      for (const seed of OVERTAKEN) {
-        const { violations } = await runWorld(planOf(seed), context);
-        expect({ seed, violations }).toEqual({ seed, violations: [] });
-      }
-    },
+    () => expectNoViolations(OVERTAKEN),
     TIMEOUT_MS,
   );
 
