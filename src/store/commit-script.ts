@@ -15,14 +15,15 @@
 import { script } from "./script.ts";
 
 /**
- * KEYS lease, fence; ARGV owner, ttlMs. Answers the token, or nil while another
- * owner holds it. A token is at least the time in milliseconds: when a fail-over or
- * a kill -9 lost the last writes, a mere counter would give tokens out again that
- * paused writers still hold.
+ * KEYS lease, fence; ARGV owner, ttlMs, the most that a lease may still last (LEASE_AHEAD_MS_MAX).
+ * Answers the token, or nil while another owner holds it. A token is at least the time in
+ * milliseconds: when a fail-over or a kill -9 lost the last writes, a mere counter would give
+ * tokens out again that paused writers still hold.
  */
 export const acquireScript = script(`
 local owner = redis.call('HGET', KEYS[1], 'owner')
-if owner and owner ~= ARGV[1] then return false end
+local isOthers = owner and owner ~= ARGV[1]
+if isOthers and redis.call('PTTL', KEYS[1]) <= tonumber(ARGV[3]) then return false end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local next = math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now)

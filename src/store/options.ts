@@ -13,6 +13,13 @@ export interface StoreOptions {
   readonly deadLettersKept?: number;
 }
 
+/**
+ * No lease is given for so long (`aggregator.leaseTtlMs` is at most half of it), milliseconds. One
+ * that ends later was written under a clock of the server that has been set back since. Its owner, if
+ * there is one, is fenced off by the next token and begins anew.
+ */
+export const LEASE_AHEAD_MS_MAX = 600_000;
+
 const SHARDS_MAX = 4096;
 const RELEASES_KEPT_DEFAULT = 8;
 const DEAD_LETTERS_KEPT_DEFAULT = 1_000;

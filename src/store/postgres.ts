@@ -21,7 +21,12 @@ import type { Logger } from "../observe/index.ts";
 import { checkCommit, requireKey, requireName, requireShard } from "./commit-check.ts";
 import { releaseEvent } from "./events.ts";
 import { migrate } from "./migrations.ts";
-import { type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
+import {
+  LEASE_AHEAD_MS_MAX,
+  type ResolvedStoreOptions,
+  resolveStoreOptions,
+  type StoreOptions,
+} from "./options.ts";
 import {
   type Commit,
   type CurrentLadders,
@@ -70,13 +75,6 @@ const MIGRATE_TIMEOUT_MS = 60_000;
  * tokens out again that paused writers still hold.
  */
 const NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
-
-/**
- * No lease is given for so long (`aggregator.leaseTtlMs` is at most half of it). One that ends later
- * was written under a clock that has been set back since, as that of an embedded database is with its
- * machine's. Its owner, if there is one, is fenced off by the next token and begins anew.
- */
-const LEASE_AHEAD_MS_MAX = 600_000;
 
 class PostgresStore implements Store {
   readonly #options: ResolvedStoreOptions;

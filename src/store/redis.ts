@@ -31,7 +31,12 @@ import {
   releaseScript,
   renewScript,
 } from "./commit-script.ts";
-import { type ResolvedStoreOptions, resolveStoreOptions, type StoreOptions } from "./options.ts";
+import {
+  LEASE_AHEAD_MS_MAX,
+  type ResolvedStoreOptions,
+  resolveStoreOptions,
+  type StoreOptions,
+} from "./options.ts";
 import {
   type Commit,
   type CurrentLadders,
@@ -113,7 +118,7 @@ class RedisStore implements Store {
     const keys = this.#keys.lease(name);
     // No token that a fail-over could lose is ever used, so that none is given twice.
     const token = await this.#redis.held(() =>
-      this.#redis.run(acquireScript, keys, [owner, Math.ceil(ttlMs)]),
+      this.#redis.run(acquireScript, keys, [owner, Math.ceil(ttlMs), LEASE_AHEAD_MS_MAX]),
     );
     return token === null ? null : toNumber(token);
   }

@@ -84,6 +84,21 @@ test("redis store: a frozen Redis is a timeout, and the resend is done once", as
   await store.close();
 });
 
+test("redis store: a lease that ends too far ahead was given under a wrong clock and keeps nobody out", async () => {
+  const store = await openRedis(server.url);
+  const admin = new Redis(server.url);
+  await admin.flushall();
+  const token = (await store.acquireLease("shard-0", "dead", 1_000)) ?? 0;
+  await admin.pexpire("omega:{s0}:lease", 9 * 60_000);
+  expect(await store.acquireLease("shard-0", "next", 1_000)).toBeNull();
+  await admin.pexpire("omega:{s0}:lease", 60 * 60_000);
+  expect(await store.acquireLease("shard-0", "next", 1_000)).toBeGreaterThan(token);
+  expect(await admin.pttl("omega:{s0}:lease")).toBeLessThanOrEqual(1_000);
+  expect(await outcomeOf(store.commit(0, token, 1, commitOf()))).toBe("lease.lost");
+  admin.disconnect();
+  await store.close();
+});
+
 test("redis store: scripts that Redis forgot are sent again", async () => {
   const store = await openRedis(server.url);
   const admin = new Redis(server.url);
