@@ -56,6 +56,17 @@ describe("directory lock", () => {
     expect(await take(dir)).toBe("won");
   });
 
+  test("where nothing can be written it says so, names the directory, and leaves nothing", async () => {
+    const dir = directory();
+    const file = join(dir, "file");
+    writeFileSync(file, "");
+    await expect(lockDirectory(file, systemClock)).rejects.toMatchObject({
+      ...{ name: "TransportError", reason: "embedded.unwritable" },
+      message: expect.stringContaining(`cannot write to the data directory ${file}: ENOTDIR`),
+    });
+    expect(readdirSync(dir)).toEqual(["file"]);
+  });
+
   test("of many that want a free directory at once exactly one wins, round after round", async () => {
     const dir = directory();
     for (let round = 0; round < 20; round += 1) {

@@ -63,6 +63,7 @@ const MAINTENANCE_EVERY_MS = 20_000;
 /**
  * Opens the database in `dir`; the first time takes seconds, since it is created.
  * Throws `TransportError("embedded.locked")` naming the process that has it open,
+ * `TransportError("embedded.unwritable")` when its disk is full,
  * `TransportError("embedded.open")` when it does not open, `InvalidConfigError` when `dir` cannot be used.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {

@@ -29,7 +29,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { type Clock, sleep, type Timer, TransportError } from "../../core/index.ts";
+import { type Clock, messageOf, sleep, type Timer, TransportError } from "../../core/index.ts";
 
 const PREFIX = "omega.lock.";
 const BEAT_MS = 1_000;
@@ -53,13 +53,24 @@ export interface DirectoryLock {
 
 /**
  * Takes the lock of `dir`, which must exist. Throws `TransportError("embedded.locked")`
- * that names the directory and the holder's pid while another process, or this one, holds it.
+ * that names the directory and the holder's pid while another process, or this one, holds it, and
+ * `TransportError("embedded.unwritable")` when nothing can be written there: a full disk.
  */
 export async function lockDirectory(dir: string, clock: Clock): Promise<DirectoryLock> {
+  try {
+    return await take(dir, clock);
+  } catch (error) {
+    if (error instanceof TransportError) throw error;
+    const message = `cannot write to the data directory ${dir}: ${messageOf(error)}`;
+    throw new TransportError("embedded.unwritable", message, { cause: error });
+  }
+}
+
+async function take(dir: string, clock: Clock): Promise<DirectoryLock> {
   const self = describe(process.pid);
   const draft = join(dir, `${PREFIX}draft-${process.pid}-${self.start}-${clock.monotonicMs()}`);
-  writeFileSync(draft, JSON.stringify(self));
   try {
+    writeFileSync(draft, JSON.stringify(self));
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       const newest = newestNumber(dir);
       if (newest > 0) await requireFree(dir, newest, self, clock);
