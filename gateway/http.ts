@@ -7,7 +7,7 @@
  *
  * and nothing else. Both health answers come from memory, so asking often
  * costs nothing behind them. Loopback unless told otherwise; no request body
- * is read, and every limit is small (P8).
+ * is read, nothing can be changed here, no answer is a page (THREATS 24), and every limit is small (P8).
  * @module
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -127,6 +127,7 @@ function write(request: IncomingMessage, response: ServerResponse, answer: Answe
     "content-length": Buffer.byteLength(answer.body),
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     // A body that was announced is not worth reading to the end.
     ...(hasBody(request) ? { connection: "close" } : {}),
     ...answer.headers,

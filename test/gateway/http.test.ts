@@ -63,13 +63,14 @@ describe("http", () => {
     ["GET", "//healthz", 404, '{"error":"not found"}\n'],
     ["POST", "/admin", 404, '{"error":"not found"}\n'],
     ["GET", "/constructor", 404, '{"error":"not found"}\n'],
-  ])("%s %s is %i", async (method, path, status, body) => {
+  ])("THREATS 24: %s %s is %i", async (method, path, status, body) => {
     await start();
     const answer = await ask(method, path);
     expect(answer).toMatchObject({ status, body });
     expect(answer.headers).toMatchObject({
       "cache-control": "no-store",
       "x-content-type-options": "nosniff",
+      "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     });
     if (status === 405) expect(answer.headers.allow).toBe("GET, HEAD");
   });

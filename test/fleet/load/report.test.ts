@@ -87,6 +87,15 @@ describe("a fleet's report", () => {
     expect(html).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/);
   });
 
+  it("THREATS 24: shows what others named as text, and says that nothing in it may run or load", () => {
+    const html = reportHtml({ ...run(), target: `mqtt://<img src=x onerror=alert(1)>"'` });
+    expect(html).not.toMatch(/<img/);
+    expect(html).toContain("&#60;img");
+    expect(html).toContain(
+      `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`,
+    );
+  });
+
   it("has its plots, the numbers and the thresholds", () => {
     const html = reportHtml(run());
     const titles = [...html.matchAll(/aria-label="([^"]*)"/g)].map(([, title]) => title);
