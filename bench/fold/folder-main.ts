@@ -84,6 +84,8 @@ async function contextOf(store: Store): Promise<WriterContext> {
     models: new ModelShelf({ store, clock, log }),
     policy: DEFAULT_FOLD_POLICY,
     settings: { ...DEFAULT_WRITER_SETTINGS, leaseTtlMs: LEASE_TTL_MS },
+    // Its load opens as many as it wants open.
+    jobsAtOnce: Number.POSITIVE_INFINITY,
     owner: `bench-${process.pid}`,
     metrics: writerMetrics(createMetrics()),
     beforeCommit: async () => {

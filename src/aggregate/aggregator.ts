@@ -58,7 +58,7 @@ export const DEFAULT_AGGREGATOR_SETTINGS: AggregatorSettings = {
 };
 
 export interface AggregatorOptions {
-  readonly queue: Pick<QueueBackend, "consumer">;
+  readonly queue: Pick<QueueBackend, "consumer" | "jobsAtOnce">;
   readonly store: Store;
   readonly zstd: Zstd;
   /** The shards it may write; default: all of the store's. */
@@ -126,6 +126,7 @@ export class Aggregator implements Service {
       models: new ModelShelf({ store, clock, log }),
       policy,
       settings,
+      jobsAtOnce: options.queue.jobsAtOnce,
       owner,
       clock,
       random: options.random ?? systemRandom,

@@ -35,18 +35,27 @@ export interface JobLimits {
   readonly deferredMax: number;
 }
 
+interface OpenJobsOptions {
+  readonly policy: FoldPolicy;
+  readonly clock: Clock;
+  /** No more are opened before one of them is settled. */
+  readonly jobsAtOnce: number;
+}
+
 export class OpenJobs {
   readonly #limits: JobLimits;
   readonly #policy: FoldPolicy;
   readonly #clock: Clock;
+  readonly #jobsAtOnce: number;
   readonly #jobs = new Set<Job>();
   #pending: JobItem[] = [];
   #waiting: JobItem[] = [];
 
-  constructor(limits: JobLimits, policy: FoldPolicy, clock: Clock) {
+  constructor(limits: JobLimits, { policy, clock, jobsAtOnce }: OpenJobsOptions) {
     this.#limits = limits;
     this.#policy = policy;
     this.#clock = clock;
+    this.#jobsAtOnce = jobsAtOnce;
   }
 
   /** Jobs that neither resolved nor rejected. */
@@ -59,9 +68,10 @@ export class OpenJobs {
     return this.#pending.length + this.#waiting.length === 0;
   }
 
-  /** Whether one commit could not hold more than is pending. */
+  /** Whether waiting longer adds nothing to the next commit: it holds no more, or no more can come. */
   get isFull(): boolean {
-    return this.#pending.length >= this.#limits.commitEntriesMax;
+    if (this.#pending.length >= this.#limits.commitEntriesMax) return true;
+    return this.#pending.length > 0 && this.#jobs.size >= this.#jobsAtOnce;
   }
 
   /** Opens a job of at least one entry. */

@@ -57,7 +57,7 @@ export class ShardWriter {
     this.#context = context;
     this.#lease = lease;
     this.#state = state;
-    this.#jobs = new OpenJobs(context.settings, context.policy, context.clock);
+    this.#jobs = new OpenJobs(context.settings, context);
     lease.signal.addEventListener("abort", () => this.#lose(lease.signal.reason as Error));
   }
 

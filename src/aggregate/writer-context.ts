@@ -40,6 +40,8 @@ export interface WriterContext {
   readonly models: ModelShelf;
   readonly policy: FoldPolicy;
   readonly settings: WriterSettings;
+  /** Jobs that the queue has open at this writer before it waits for one to end, ≥ 1. */
+  readonly jobsAtOnce: number;
   /** Unique per process incarnation. */
   readonly owner: string;
   readonly clock: Clock;

@@ -73,6 +73,8 @@ export interface DeltaConsumer {
 
 export interface QueueBackend {
   readonly kind: "redis" | "postgres" | "embedded";
+  /** Jobs of one consumer under way at once, ≥ 1: while all of them are open it hands over no more. */
+  readonly jobsAtOnce: number;
   producer(): Promise<DeltaProducer>;
   /** `handle` rejecting means: again later, with backoff, until it resolves. Many jobs run at once. */
   consumer(shard: number, handle: EntryHandler, hooks?: ConsumerHooks): DeltaConsumer;

@@ -56,6 +56,7 @@ export async function postgresQueue(options: PostgresQueueOptions): Promise<Queu
 
   return {
     kind,
+    jobsAtOnce: resolved.consumer.concurrency,
     producer: async () => roster.producer(await postgresProducer(hub, resolved)),
     consumer: (shard, handle, hooks) =>
       roster.consumer(

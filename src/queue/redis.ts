@@ -21,6 +21,7 @@ import { queueName } from "./names.ts";
 import { type QueueOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import type { ConsumerHooks, DeltaProducer, EntryHandler, QueueBackend } from "./port.ts";
 import { ShardProducer } from "./producer.ts";
+import { mendClocks } from "./redis-clocks.ts";
 import { RedisSafety } from "./redis-safety.ts";
 import { Roster } from "./roster.ts";
 
@@ -81,6 +82,7 @@ export async function redisQueue(options: RedisQueueOptions): Promise<QueueBacke
 
   return {
     kind: "redis",
+    jobsAtOnce: resolved.consumer.concurrency,
     producer: async () => roster.producer(await redisProducer(url, resolved, safety)),
     consumer: (shard, handle, hooks) =>
       roster.consumer(redisConsumer(url, resolved, { shard, handle, hooks: hooks ?? {} })),
@@ -161,8 +163,13 @@ function redisConsumer(
         connection.disconnect();
         await worker.disconnect();
       };
-      const claims = claimedBytes(connection, queue.qualifiedName);
-      return { worker, queue, claims, dispose };
+      const base = queue.qualifiedName;
+      const { lockMs } = options.consumer;
+      return {
+        ...{ worker, queue, dispose },
+        claims: claimedBytes(connection, base),
+        mendClocks: () => mendClocks(connection, { base, lockMs }),
+      };
     },
   });
 }

@@ -19,6 +19,7 @@ const SHARDS = 6;
 
 /** The queue's promise in memory: a job is handed out again until a handler has resolved it. */
 class MemoryQueue {
+  readonly jobsAtOnce = 32;
   readonly #open = new Map<number, QueueEntry[][]>();
   readonly #handlers = new Map<number, Set<EntryHandler>>();
   /** Where each shard's consumer takes jobs that are no batch. */

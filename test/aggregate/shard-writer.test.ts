@@ -55,6 +55,28 @@ function expected(entries: readonly QueueEntry[]): string[] {
 }
 
 describe("shard writer", () => {
+  it("a commit waits for nothing when the queue has no more to hand over", async () => {
+    const { clock, store, faulty } = setUp();
+    const writer = await openWriter(store, clock, { jobsAtOnce: 2 });
+    const handle = (device: string, spec: DeltaSpec) =>
+      watchOutcome(writer.handle([delta(keyOf(device), spec)]));
+    const one = handle("tv-1", { seq: 1, upserts: [absolute("a", 1)] });
+    await settle();
+    expect(one.state).toBe("open");
+    const two = handle("tv-2", { seq: 1, upserts: [absolute("a", 1)] });
+    await settle();
+    expect([one.state, two.state]).toEqual(["done", "done"]);
+    expect(faulty.calls("commit")).toBe(1);
+    // Jobs that wait for a delta before theirs leave nothing to commit, and are not tried without end.
+    const early = ["tv-1", "tv-2"].map((name) => handle(name, { seq: 3, upserts: [kept("a", 2)] }));
+    await settle();
+    const folds = faulty.calls("loadDevices");
+    await clock.advance(100);
+    expect(faulty.calls("loadDevices")).toBeLessThanOrEqual(folds + 2);
+    expect(early.map(({ state }) => state)).toEqual(["open", "open"]);
+    await writer.stop();
+  });
+
   it("many jobs become one commit, and resolve only when the store has it", async () => {
     const { clock, store, faulty } = setUp();
     const writer = await openWriter(store, clock);

@@ -21,6 +21,7 @@ export interface WriterWishes {
   readonly settings?: Partial<WriterSettings>;
   readonly metrics?: Metrics;
   readonly cachedBytesMax?: number;
+  readonly jobsAtOnce?: number;
   readonly beforeCommit?: (shard: number, commit: Commit) => Promise<void>;
 }
 
@@ -45,6 +46,7 @@ export function writerContext(
       stopMs: 2_000,
       ...settings,
     },
+    jobsAtOnce: wishes.jobsAtOnce ?? Number.POSITIVE_INFINITY,
     owner,
     clock,
     random: seededRandom(1),

@@ -71,6 +71,7 @@ export class QueueService {
 
 /** What one process sees of the queue. */
 export interface QueueView {
+  readonly jobsAtOnce: number;
   producer(): DeltaProducer;
   consumer(shard: number, handle: EntryHandler, hooks?: ConsumerHooks): DeltaConsumer;
 }
@@ -88,6 +89,7 @@ export function queueView(
     return random.next() * ANSWERS_APART_MS;
   };
   return {
+    jobsAtOnce: SETTINGS.concurrency,
     producer: () =>
       new ShardProducer({
         ...shared,

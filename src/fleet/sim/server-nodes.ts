@@ -175,7 +175,7 @@ export class AggregatorNode {
     const view = storeView(storeService, store, random);
     this.#aggregator = new Aggregator({
       ...shared,
-      queue: { consumer: queueView(service, queue, random).consumer },
+      queue: queueView(service, queue, random),
       store: view,
       owner,
       policy: { ...pace.retention, dimOf: () => DIM },
