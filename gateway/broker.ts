@@ -45,7 +45,7 @@ import type { Ingest, TakenPacket, Uplink } from "./ingest.ts";
 import { putOffKeepalive } from "./keepalive.ts";
 import { type GatewayLimits, TokenBucket } from "./limits.ts";
 import { Pace } from "./pace.ts";
-import type { DownlinkSessions, GatewayClient } from "./ports.ts";
+import type { DownlinkSessions, GatewayClient, SessionWatch } from "./ports.ts";
 import { silentEmitter } from "./silent-emitter.ts";
 import { endOf, type Proof, proofOf, type Trust } from "./trust.ts";
 
@@ -76,6 +76,7 @@ export interface BrokerOptions {
   readonly admission: Admission;
   readonly ingest: Ingest;
   readonly downlink: BrokerDownlink;
+  readonly sessions?: SessionWatch;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -92,6 +93,8 @@ interface Identity {
 }
 
 interface Connection {
+  /** Of all that this broker ever had, from 1. */
+  readonly number: number;
   readonly arrival: Arrival;
   readonly guard: Guard;
   identity: Identity | null;
@@ -100,6 +103,8 @@ interface Connection {
   proof: Proof | null;
   /** Set from CONNACK 0 on. */
   session: GatewayClient | null;
+  /** From CONNACK 0 until its socket is done with. */
+  isOpen: boolean;
   uplink: Uplink | null;
   expiry: Timer | null;
   /** The first reason anyone gave for its end. */
@@ -116,6 +121,7 @@ export class Broker {
   readonly #options: BrokerOptions;
   readonly #aedes: Aedes;
   readonly #connections = new Set<Connection>();
+  #accepted = 0;
   /** Found by the stream aedes was given, for as long as aedes may still ask. */
   readonly #byStream = new WeakMap<Duplex, Connection>();
   /** By device name: exactly one live session each. */
@@ -162,13 +168,16 @@ export class Broker {
       clock: this.#options.clock,
       onViolation: (error) => this.#violated(connection, error),
     });
+    this.#accepted += 1;
     const connection: Connection = {
+      number: this.#accepted,
       arrival,
       guard: guarded,
       identity: null,
       expiresAtMs: null,
       proof: null,
       session: null,
+      isOpen: false,
       uplink: null,
       expiry: null,
       closedFor: null,
@@ -347,6 +356,8 @@ export class Broker {
     assert(identity !== null, "only a judged connection becomes ready");
     const session = { name: identity.name, key: identity.key, client };
     connection.session = session;
+    connection.isOpen = true;
+    this.#options.sessions?.opened(session.name, connection.number);
     const { ingest } = this.#options;
     const pace = this.#paceOf(connection);
     const uplink = ingest.open(session, identity.topics, {
@@ -427,6 +438,14 @@ export class Broker {
   #close(connection: Connection, reason: string): void {
     connection.closedFor ??= reason;
     connection.guard.stream.destroy();
+    this.#ended(connection);
+  }
+
+  /** Nothing more of its session is read or written. */
+  #ended(connection: Connection): void {
+    if (!connection.isOpen || connection.identity === null) return;
+    connection.isOpen = false;
+    this.#options.sessions?.closed(connection.identity.name, connection.number);
   }
 
   #violated(connection: Connection, error: ProtocolError): void {
@@ -440,6 +459,7 @@ export class Broker {
   #gone(connection: Connection): void {
     const { identity, session, uplink, expiry, arrival } = connection;
     this.#connections.delete(connection);
+    this.#ended(connection);
     expiry?.cancel();
     uplink?.window.close();
     if (identity !== null && this.#live.get(identity.name) === connection) {

@@ -41,7 +41,7 @@ import {
   type ListenOptions,
   listen,
 } from "./listeners.ts";
-import type { BoundAddress, DownlinkSource } from "./ports.ts";
+import type { BoundAddress, DownlinkSource, SessionWatch } from "./ports.ts";
 import { Trust } from "./trust.ts";
 
 export interface DrainTimings {
@@ -71,6 +71,7 @@ export interface GatewayOptions {
   /** Where deltas go. The gateway uses it and does not close it. */
   readonly producer: Pick<DeltaProducer, "add">;
   readonly source: DownlinkSource;
+  readonly sessions?: SessionWatch;
   readonly limits?: Partial<GatewayLimits>;
   readonly downlinkLimits?: Partial<DownlinkLimits>;
   readonly drain?: Partial<DrainTimings>;
@@ -150,6 +151,7 @@ export class Gateway implements Service {
       trust: this.#trust,
       ingest: this.#ingest,
       downlink: this.#downlink,
+      ...(options.sessions === undefined ? {} : { sessions: options.sessions }),
     });
     this.#http =
       options.http === undefined

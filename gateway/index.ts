@@ -28,6 +28,7 @@ export type {
   DeviceView,
   DownlinkSource,
   ReleaseListener,
+  SessionWatch,
 } from "./ports.ts";
 export { isTokenId, readRevokedList } from "./revoked-list.ts";
 export type { TlsFiles } from "./tls-files.ts";

@@ -86,6 +86,14 @@ export interface DownlinkSessions extends FrameListener {
   onClientGone(client: GatewayClient): void;
 }
 
+/** Who is told of each session's beginning and end, in order; for a history. It must not throw. */
+export interface SessionWatch {
+  /** After CONNACK 0, of connection number `connection` of this gateway. */
+  opened(device: string, connection: number): void;
+  /** Once for every `opened`: nothing more is read from it or written to it. */
+  closed(device: string, connection: number): void;
+}
+
 /** Where a listener really listens: the port the system chose when 0 was asked for. */
 export interface BoundAddress {
   readonly host: string;

@@ -7,7 +7,7 @@ import type { Service } from "../core/index.ts";
 import { createLogger, createMetrics } from "../observe/index.ts";
 import { loadZstd } from "../wire/index.ts";
 import { type OpenBackend, openBackend } from "./compose/backend.ts";
-import { recordedBackend } from "./compose/history.ts";
+import { openHistory, recordedBackend } from "./compose/history.ts";
 import type { Parts } from "./compose/services.ts";
 import { addConfigOptions, type ConfigOptions, type FlagSetting, readConfig } from "./config.ts";
 import { type CliContext, printRemark, toJson } from "./output.ts";
@@ -67,17 +67,20 @@ export async function serve(
   const metrics = createMetrics({ processMetrics: true });
   const { promise: broken, reject: onCrash } = rejection();
   const zstd = await loadZstd();
+  const history = openHistory(config.history);
   const opened = await openBackend({
     ...{ config, log, metrics, onCrash },
     fromParent: options.fromParent === true,
   });
-  const backend = recordedBackend(opened, config.history);
+  const backend = recordedBackend(opened, history);
   try {
-    const { services, describe } = await compose({ config, backend, zstd, log, metrics });
+    const parts = { config, backend, zstd, log, metrics, history };
+    const { services, describe } = await compose(parts);
     const onStarted = () => announce(context, options, role, { ...facts(backend), ...describe() });
     await runServices(services, { log, onStarted, broken });
   } finally {
     await backend.close();
+    history?.close();
   }
 }
 

@@ -14,6 +14,7 @@ const TARGETS: Targets = {
   crowds: ["crowd-1"],
   devices: ["devices-1"],
   stores: ["redis"],
+  clocks: ["redis"],
   disks: ["redis"],
   canFailOver: true,
   takesJobs: true,
@@ -104,6 +105,7 @@ describe("chaos: options and report", () => {
       ["--backend", "x"],
       ["--minutes", "0"],
       ["--devices", "1"],
+      ["--beside", "/nowhere"],
     ]) {
       expect(() => parseOptions(bad)).toThrow();
     }

@@ -28,7 +28,11 @@ import {
   storedRegisters,
   wrongSums,
 } from "../../src/fleet/oracle/stored.ts";
-import { convergenceFaults, versionFaults } from "../../src/fleet/oracle/versions.ts";
+import {
+  convergenceFaults,
+  sessionFaults,
+  versionFaults,
+} from "../../src/fleet/oracle/versions.ts";
 import type { Violation } from "../../src/fleet/oracle/violation.ts";
 import { wordFaults } from "../../src/fleet/oracle/words.ts";
 import type { DeviceCursor, Store } from "../../src/store/index.ts";
@@ -106,6 +110,7 @@ export async function judgeRun(evidence: Evidence): Promise<Verdict> {
       ...wordFaults(spoken, finals),
       ...gapFaults(spoken, everyone),
       ...versionFaults(spoken),
+      ...sessionFaults(history),
       ...ledgerFaults(logs, evidence.tailMayBeLost),
       ...convergenceFaults(finals),
       ...stateFaults(spoken, delivered, finals, await loadZstd()),

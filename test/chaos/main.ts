@@ -17,7 +17,7 @@ await runCommand("chaos", async (args, tell) => {
   const say: Say = (line) =>
     tell(`${(performance.now() / 1_000).toFixed(0).padStart(4)} s  ${line}`);
   const options = parseOptions(args);
-  const { system, set, seed, devices, rate: deltasPerS, minutes } = options;
+  const { system, set, beside, seed, devices, rate: deltasPerS, minutes } = options;
   const schedule =
     options.replay === null ? null : (JSON.parse(readFileSync(options.replay, "utf8")) as Schedule);
   const backends = schedule === null ? options.backends : [schedule.backend];
@@ -30,7 +30,7 @@ await runCommand("chaos", async (args, tell) => {
     const dir = join(home, backend);
     mkdirSync(dir);
     const troubleMs = (minutes * MINUTE_MS) / backends.length;
-    const where = { system, set, backend, dir, say };
+    const where = { system, set, beside, backend, dir, say };
     outcomes.push(await runOn({ ...where, troubleMs, seed, devices, deltasPerS, schedule }));
   }
   const report = reportOf(outcomes);

@@ -2,8 +2,10 @@
  * The command line.
  * @module
  */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import type { SystemName } from "./rig.ts";
+import { BUILT_CLI, type SystemName } from "./rig.ts";
 import { BACKENDS, type BackendName } from "./schedule.ts";
 
 export interface Options {
@@ -15,6 +17,7 @@ export interface Options {
   readonly backends: readonly BackendName[];
   readonly system: SystemName;
   readonly set: readonly string[];
+  readonly beside: string | null;
   readonly replay: string | null;
   readonly keep: boolean;
   readonly json: boolean;
@@ -37,6 +40,7 @@ Examples:
   $ npm run -s chaos -- --minutes 4                      one minute for each backend
   $ npm run -s chaos -- --minutes 5 --backend replicated --seed 7
   $ npm run -s chaos -- --minutes 3 --system bare-aedes  what the obvious way loses
+  $ npm run -s chaos -- --minutes 3 --beside ../older    a rolling upgrade, and back
   $ npm run -s chaos -- --replay /tmp/omega-chaos-x/aof/schedule.json`;
 
 /** Parses `args` (without node and script). Throws `CommanderError`; help too. */
@@ -51,6 +55,10 @@ export function parseOptions(args: readonly string[]): Options {
     .option("--backend <name>", `${BACKENDS.join(", ")} or all`, backendList, [...BACKENDS])
     .option("--system <name>", `${SYSTEMS.join(" or ")} (on aof)`, system, SYSTEMS[0])
     .option("--set <path=value...>", "settings of the product beside those of docs/chaos.md", [])
+    .option(
+      "--beside <folder>",
+      "a built checkout of another version, which half of the servers are of",
+    )
     .option("--replay <file>", "play a schedule.json again instead of drawing one")
     .option("--keep", "keep the folder of a run in which nothing was violated too")
     .option("--json", "one JSON object instead of a table")
@@ -67,14 +75,20 @@ export function parseOptions(args: readonly string[]): Options {
     backend: BackendName[];
     system: SystemName;
     set: string[];
+    beside?: string;
     replay?: string;
     keep?: true;
     json?: true;
   }>();
-  const { backend, replay, keep, json, ...rest } = parsed;
+  const { backend, beside, replay, keep, json, ...rest } = parsed;
+  if (beside !== undefined && !existsSync(join(beside, BUILT_CLI))) {
+    command.error(
+      `--beside: ${beside} holds no built omega-sync (${BUILT_CLI}): npm run build there`,
+    );
+  }
   const backends = rest.system === "bare-aedes" ? (["aof"] as const) : backend;
   return {
-    ...{ ...rest, backends, replay: replay ?? null },
+    ...{ ...rest, backends, beside: beside ?? null, replay: replay ?? null },
     ...{ keep: keep === true, json: json === true },
   };
 }

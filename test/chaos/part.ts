@@ -11,6 +11,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { start, until } from "../../bench/support/processes.ts";
+import type { ServerClock } from "./server-clock.ts";
 
 export interface PartSpec {
   readonly name: string;
@@ -22,6 +23,8 @@ export interface PartSpec {
   readonly ready: (child: ChildProcess) => Promise<boolean>;
   /** Exit codes that are right when it cannot work at the moment. */
   readonly mayEndWith: readonly number[];
+  /** Its wall clock, where that can be set; null or none: only a next life can have another. */
+  readonly clock?: ServerClock | null;
   /** As whom it runs, and where. */
   readonly settings?: { readonly cwd: string; readonly uid?: number; readonly gid?: number };
   /** Talks to this process over IPC. */
@@ -31,6 +34,7 @@ export interface PartSpec {
 /** What a supervisor waits before it starts a process that has ended, milliseconds. */
 const RESTART_MS = 300;
 const READY_MS_MAX = 60_000;
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export class Part {
   readonly name: string;
@@ -67,6 +71,10 @@ export class Part {
   isReady(): Promise<boolean> {
     const child = this.#child;
     return child === null ? Promise.resolve(false) : this.#spec.ready(child);
+  }
+
+  get clock(): ServerClock | null {
+    return this.#spec.clock ?? null;
   }
 
   get child(): ChildProcess | null {
@@ -131,14 +139,14 @@ export class Part {
   }
 
   #launch(): void {
-    const { command, args, logFile, ipc, settings } = this.#spec;
+    const { command, args, logFile, ipc, settings, clock } = this.#spec;
     const log = openSync(logFile, "a");
     const child = start(command, args(), {
       ...settings,
       stdio: ["ignore", log, log, ...(ipc ? (["ipc"] as const) : [])],
       serialization: "advanced",
       // Not the environment of who runs this: a variable of ours must not leak in.
-      env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...this.#env },
+      env: { PATH, ...clock?.env, ...this.#env },
     });
     closeSync(log);
     this.#child = child;

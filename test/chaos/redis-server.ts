@@ -12,6 +12,7 @@ import { redisQueue } from "../../src/queue/index.ts";
 import { queueName } from "../../src/queue/names.ts";
 import { redisStore } from "../../src/store/index.ts";
 import { Part } from "./part.ts";
+import { ServerClock } from "./server-clock.ts";
 import { type OpenStage, SHARDS } from "./stage.ts";
 
 /** BullMQ's key prefix, and that of the queues' names, as the product has them. */
@@ -31,6 +32,7 @@ export interface RedisServerOptions {
 export function redisPart(name: string, { port, dir, data, lines }: RedisServerOptions): Part {
   mkdirSync(data, { recursive: true });
   const file = join(dir, `${name}.conf`);
+  const clock = ServerClock.in(dir, name);
   const common = [
     ...[`port ${port}`, "bind 127.0.0.1", `dir ${data}`, 'save ""'],
     ...["appendonly yes", "appendfsync always", "maxmemory-policy noeviction"],
@@ -43,6 +45,7 @@ export function redisPart(name: string, { port, dir, data, lines }: RedisServerO
     args: () => [file],
     logFile: join(dir, `${name}.log`),
     ready: () => answers(port),
+    clock,
     // With a full disk it ends by itself, because it could not keep its word.
     mayEndWith: [1],
   });

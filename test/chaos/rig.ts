@@ -36,6 +36,8 @@ export interface RigOptions {
   readonly seed: number;
   /** Settings of the product beside those that all runs have, as `path=value`. */
   readonly set: readonly string[];
+  /** A built checkout of another version: gateways and aggregators are of it in every second life. */
+  readonly beside: string | null;
 }
 
 export interface Rig {
@@ -67,6 +69,8 @@ const DIM = 64;
 const EXIT_UNAVAILABLE = 69;
 
 const CLI = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+/** The same file in a checkout. */
+export const BUILT_CLI = join("dist", "src", "cli", "main.js");
 const DEPLOY = new URL("../../../deploy/", import.meta.url);
 const moduleOf = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url));
 
@@ -107,6 +111,7 @@ class Builder {
   readonly #links = new Map<string, FaultProxy>();
   readonly #parts: Part[] = [];
   readonly #disks = new Map<string, Disk>();
+  #served = 0;
   readonly #historyDir: string;
   readonly #framesDir: string;
 
@@ -135,6 +140,7 @@ class Builder {
         links: [...this.#links.keys()],
         ...{ gateways: names(gateways), aggregators: names(aggregators), haproxy: haproxy.name },
         ...{ crowds: names(crowds), devices: names(devices), stores: names(stage.servers) },
+        clocks: names(stage.servers.filter(({ clock }) => clock !== null)),
         disks: [...this.#disks.keys()],
         canFailOver: stage.failOver !== null,
         takesJobs: stage.poisonJob !== null,
@@ -186,12 +192,28 @@ class Builder {
     const { name, httpPort } = of;
     const history = join(this.#historyDir, `${name}.jsonl`);
     const { system, set } = this.#options;
-    const args = system === "omega-sync" ? productArgs(of, history, set) : bareArgs(of, history);
+    const nextCli = this.#versions();
+    const args = () =>
+      system === "bare-aedes"
+        ? bareArgs(of, history)
+        : [nextCli(), ...productArgs(of, history, set)];
     return this.#part({
-      ...{ name, command: process.execPath, args: () => args },
+      ...{ name, command: process.execPath, args },
       ready: () => isUp(httpPort),
       mayEndWith: [EXIT_UNAVAILABLE],
     });
+  }
+
+  /** The programs of one server's lives. Of two servers that begin together one is of each version. */
+  #versions(): () => string {
+    const { beside } = this.#options;
+    const versions = beside === null ? [CLI] : [CLI, join(beside, BUILT_CLI)];
+    this.#served += 1;
+    let life = this.#served;
+    return () => {
+      life += 1;
+      return versions[life % versions.length] ?? CLI;
+    };
   }
 
   async #haproxy(servers: readonly { readonly port: number; readonly httpPort: number }[]) {
@@ -293,7 +315,7 @@ function productArgs(of: ServerOptions, history: string, set: readonly string[])
   const { command, port, httpPort, flags } = of;
   const settings = [...SETTINGS, `history=${history}`, ...set].flatMap((each) => ["--set", each]);
   const where = port === null ? [] : ["--port", `${port}`];
-  return [CLI, command, ...flags, ...where, "--http-port", `${httpPort}`, "--json", ...settings];
+  return [command, ...flags, ...where, "--http-port", `${httpPort}`, "--json", ...settings];
 }
 
 function bareArgs({ command, port, httpPort, flags }: ServerOptions, history: string): string[] {

@@ -28,6 +28,7 @@ export interface RunOptions {
   readonly devices: number;
   readonly deltasPerS: number;
   readonly set: readonly string[];
+  readonly beside: string | null;
   /** To be played instead of one drawn from the seed. */
   readonly schedule: Schedule | null;
   /** An empty folder. */

@@ -28,7 +28,7 @@ type Fault =
   | { readonly kind: "kill"; readonly part: string }
   | { readonly kind: "freeze"; readonly part: string }
   | { readonly kind: "terminate"; readonly part: string }
-  /** The part runs on with a wall clock that is wrong by so much. */
+  /** A server has its clock set, a part of ours runs on with one that is wrong by so much. */
   | { readonly kind: "clock"; readonly part: string; readonly shiftMs: number }
   /** The real devices of `part` die at a file operation of an outbox. */
   | {
@@ -64,6 +64,8 @@ export interface Targets {
   readonly devices: readonly string[];
   /** Servers of the backend that can be killed and stopped; none where it lives in the gateway. */
   readonly stores: readonly string[];
+  /** Those of them whose clock can be set. */
+  readonly clocks: readonly string[];
   readonly disks: readonly string[];
   readonly canFailOver: boolean;
   readonly takesJobs: boolean;
@@ -172,7 +174,7 @@ function linkDraws({ links }: Targets): Weighted[] {
 }
 
 function partDraws(targets: Targets): Weighted[] {
-  const { gateways, aggregators, devices, haproxy, crowds, stores, disks } = targets;
+  const { gateways, aggregators, devices, haproxy, crowds, stores, clocks, disks } = targets;
   const servers = [...gateways, ...aggregators];
   const kill = (parts: readonly string[], downMs: number): Draw => {
     return (r) => ({ kind: "kill", part: oneOf(r, parts), forMs: between(r, 100, downMs) });
@@ -204,6 +206,7 @@ function partDraws(targets: Targets): Weighted[] {
     },
     { weight: 0.4 * servers.length, draw: clock(servers) },
     { weight: 0.2 * devices.length, draw: clock(devices) },
+    { weight: 2 * sign(clocks), draw: clock(clocks) },
     {
       weight: 10,
       draw: (r) => ({

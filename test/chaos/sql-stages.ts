@@ -12,6 +12,7 @@ import { freePort } from "../support/disk.ts";
 import { preparePostgres } from "../support/postgres.ts";
 import { Disk, fillable } from "./disk-of-its-own.ts";
 import { Part } from "./part.ts";
+import { ServerClock } from "./server-clock.ts";
 import { type OpenStage, SHARDS, type Stage, type StageOptions } from "./stage.ts";
 
 /** The server keeps up to a GiB of its log, and the run some tens of MiB of tables. */
@@ -25,6 +26,7 @@ export async function startPostgres({ dir, link }: StageOptions): Promise<Stage>
     ...{ name: "postgres", command, args: () => args, settings },
     logFile: join(dir, "postgres.log"),
     ready: isReady,
+    clock: ServerClock.in(dir, "postgres"),
     // Until the processes of its last life have ended, or while its disk is full, it does not start.
     mayEndWith: [1],
   });

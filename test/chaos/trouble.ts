@@ -68,7 +68,10 @@ export class Trouble {
     for (const timer of this.#timers) clearTimeout(timer);
     for (const disk of rig.disks.values()) disk.free();
     for (const link of rig.links.values()) await link.heal();
-    for (const part of rig.all) part.thaw();
+    for (const part of rig.all) {
+      part.thaw();
+      part.clock?.shift(0);
+    }
     for (const part of this.#wrongClocks) part.kill(0);
   }
 
@@ -162,8 +165,14 @@ export class Trouble {
     }
   }
 
-  /** Its next life has a wrong clock, the one after that a right one. */
+  /** A server's clock is set while it runs; of ours the next life has a wrong one, the one after that a right one. */
   #shiftClock(part: Part, shiftMs: number, forMs: number): boolean {
+    const { clock } = part;
+    if (clock !== null) {
+      clock.shift(shiftMs);
+      this.#later(forMs, () => clock.shift(0));
+      return true;
+    }
     const env = { NODE_OPTIONS: `--import=${CLOCK_SHIFT}`, CLOCK_SHIFT_MS: `${shiftMs}` };
     if (!part.kill(RESTART_MS, env)) return false;
     this.#wrongClocks.add(part);

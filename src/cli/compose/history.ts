@@ -1,27 +1,31 @@
 /**
- * The setting `history`: the backend with a recorder around each of its two ports.
+ * The setting `history`: what this process does, written down at its ports.
  * @module
  */
+import type { SessionWatch } from "../../../gateway/index.ts";
 import {
   FileSink,
+  type HistorySink,
   monotonicMs,
   recordingProducer,
   recordingStore,
 } from "../../fleet/oracle/index.ts";
 import type { OpenBackend } from "./backend.ts";
 
-/**
- * `backend` itself when `path` is null; else one that appends to the file at `path` what is handed
- * to its queue and kept by its store. Throws as `openSync` does when the file cannot be written.
- */
-export function recordedBackend(backend: OpenBackend, path: string | null): OpenBackend {
-  if (path === null) return backend;
-  const sink = new FileSink(path, monotonicMs);
+/** Appends to the file at `path`; null without one. Throws as `openSync` does. */
+export function openHistory(path: string | null): FileSink | null {
+  return path === null ? null : new FileSink(path, monotonicMs);
+}
+
+/** `backend`, recording what is handed to its queue and kept by its store. */
+export function recordedBackend(backend: OpenBackend, sink: HistorySink | null): OpenBackend {
+  if (sink === null) return backend;
   const { queue } = backend;
   return {
     ...backend,
     queue: {
       kind: queue.kind,
+      jobsAtOnce: queue.jobsAtOnce,
       async producer() {
         const producer = await queue.producer();
         return {
@@ -34,9 +38,13 @@ export function recordedBackend(backend: OpenBackend, path: string | null): Open
       close: () => queue.close(),
     },
     store: recordingStore(backend.store, sink),
-    async close() {
-      await backend.close();
-      sink.close();
-    },
   };
+}
+
+/** Records the sessions of this process's gateway, which has a name that no other life of it has. */
+export function recordedSessions(sink: HistorySink): SessionWatch {
+  const gateway = `${process.pid}@${Math.round(monotonicMs())}`;
+  const record = (open: boolean) => (device: string, connection: number) =>
+    sink.record({ kind: "session", gateway, connection, device, open });
+  return { opened: record(true), closed: record(false) };
 }

@@ -15,12 +15,14 @@ import {
 } from "../../../gateway/index.ts";
 import { Aggregator, ModelKeeper, Releaser } from "../../aggregate/index.ts";
 import { assert, type Health, limits, type Service, systemClock } from "../../core/index.ts";
+import type { HistorySink } from "../../fleet/oracle/index.ts";
 import type { Logger, Metrics } from "../../observe/index.ts";
 import type { Zstd } from "../../wire/index.ts";
 import type { Config, Secret } from "../config.ts";
 import type { OpenBackend } from "./backend.ts";
 import { downlinkSource } from "./downlink-source.ts";
 import { gatewayLimitsOf } from "./gateway-limits.ts";
+import { recordedSessions } from "./history.ts";
 
 /** What every service needs. */
 export interface Parts {
@@ -29,6 +31,8 @@ export interface Parts {
   readonly zstd: Zstd;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Null when no history is written. */
+  readonly history: HistorySink | null;
 }
 
 /** Throws `InvalidConfigError` on what only the room itself can see, such as an unreadable key. */
@@ -40,6 +44,7 @@ export async function createGateway(parts: Parts): Promise<Gateway> {
     auth: authOf(config.gateway),
     ...revokedOf(config.gateway),
     drain: config.gateway.drain,
+    ...(parts.history === null ? {} : { sessions: recordedSessions(parts.history) }),
   });
 }
 

@@ -132,7 +132,7 @@ interface DemoParts {
 async function partsOf(stage: Stage): Promise<DemoParts> {
   const { config, backend, log, history, clock, tenant } = stage;
   const zstd = await loadZstd();
-  const shared = { config, backend, zstd, log, metrics: createMetrics() };
+  const shared = { config, backend, zstd, log, metrics: createMetrics(), history: null };
   stage.table.say(
     `${history.viewers.length} viewers, ${history.items.length} items: finding anchors …`,
   );

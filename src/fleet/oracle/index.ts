@@ -1,2 +1,2 @@
 export { recordClient, recordingLink, recordingProducer, recordingStore } from "./recorders.ts";
-export { FileSink, monotonicMs } from "./sinks.ts";
+export { FileSink, type HistorySink, monotonicMs } from "./sinks.ts";

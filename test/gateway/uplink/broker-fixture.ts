@@ -13,7 +13,9 @@ import { Downlink } from "../../../gateway/downlink.ts";
 import { Ingest } from "../../../gateway/ingest.ts";
 import { type GatewayLimits, gatewayLimits } from "../../../gateway/limits.ts";
 import type { GatewayClient } from "../../../gateway/ports.ts";
+import { recordedSessions } from "../../../src/cli/compose/history.ts";
 import { type Clock, systemClock, systemRandom } from "../../../src/core/index.ts";
+import { MemorySink } from "../../../src/fleet/oracle/sinks.ts";
 import { createMetrics, type Logger, silentLogger } from "../../../src/observe/index.ts";
 import { FREE_RATES, HeldProducer, silentSource } from "./fixture.ts";
 import { RawClient } from "./raw-client.ts";
@@ -78,8 +80,10 @@ export async function startBroker(options: BrokerFixtureOptions = {}) {
     onUpHeader: () => {},
     modelBytes: () => 0,
   };
+  const history = new MemorySink(() => clock.monotonicMs());
   const broker = new Broker({
     ...shared,
+    sessions: recordedSessions(history),
     authenticator,
     downlink,
     admission: new Admission({ limits, clock, pressure: () => 0 }),
@@ -94,6 +98,8 @@ export async function startBroker(options: BrokerFixtureOptions = {}) {
     aedes: captured.aedes,
     ready,
     gone,
+    /** The sessions of this broker, as the oracle reads them. */
+    history: history.events,
     /** A client on an in-memory stream; `serverSide` is what the broker was given. */
     open(): { client: RawClient; serverSide: Duplex } {
       const [near, far] = duplexPair();

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Authenticator, AuthVerdict } from "../../../gateway/auth-verdict.ts";
+import { sessionFaults } from "../../../src/fleet/oracle/versions.ts";
 import { waitFor } from "../../support/wait.ts";
 import { startBroker } from "./broker-fixture.ts";
 import { connectBytes, PINGREQ, publishBytes, type RawClient } from "./raw-client.ts";
@@ -110,6 +111,10 @@ describe("THREATS 11: one live session per device", () => {
         expect(alive.length).toBeLessThanOrEqual(1);
         expect(fixture.broker.sessionCount).toBe(alive.length);
         expect(fixture.ready.length - fixture.gone.length).toBe(alive.length);
+        expect(sessionFaults(fixture.history)).toEqual([]);
+        const opened = fixture.history.filter((event) => event.kind === "session" && event.open);
+        expect(opened).toHaveLength(fixture.ready.length);
+        expect(fixture.history.length - opened.length).toBe(fixture.gone.length);
         await fixture.stop();
       }),
       { numRuns: 150 },
