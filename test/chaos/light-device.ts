@@ -29,6 +29,7 @@ import { frameHash } from "../../src/fleet/oracle/recorders.ts";
 import type { HistorySink } from "../../src/fleet/oracle/sinks.ts";
 import { encodePull, peekFrame, topicOf } from "../../src/wire/index.ts";
 import type { Mischief } from "./messages.ts";
+import { resetSocket } from "./reset-socket.ts";
 
 interface Delta {
   readonly seq: number;
@@ -131,7 +132,7 @@ export class LightDevice {
         this.#stall(what.forMs);
         break;
       case "cut":
-        this.#socket?.resetAndDestroy();
+        if (this.#socket !== null) resetSocket(this.#socket);
         break;
       case "replay":
         this.#replay();

@@ -51,7 +51,7 @@ export function parseOptions(args: readonly string[]): Options {
     .option("--minutes <m>", "trouble, over all backends together (0.1 … 240)", minutes, 4)
     .option("--seed <n>", "what the schedules are drawn from", whole(0, 2 ** 31), 1)
     .option("--devices <n>", "30 … 5,000", whole(30, 5_000), 1_000)
-    .option("--rate <n>", "deltas per second, 1 … 2,000", whole(1, 2_000), 200)
+    .option("--rate <n>", "deltas per second, 1 … 2,000", whole(1, 2_000), 100)
     .option("--backend <name>", `${BACKENDS.join(", ")} or all`, backendList, [...BACKENDS])
     .option("--system <name>", `${SYSTEMS.join(" or ")} (on aof)`, system, SYSTEMS[0])
     .option("--set <path=value...>", "settings of the product beside those of docs/chaos.md", [])

@@ -5,6 +5,7 @@ import { seededRandom } from "../../src/core/index.ts";
 import { freePort } from "../support/disk.ts";
 import { waitFor } from "../support/wait.ts";
 import { FaultProxy } from "./proxy.ts";
+import { resetSocket } from "./reset-socket.ts";
 
 let server: Server;
 let proxy: FaultProxy;
@@ -119,6 +120,13 @@ describe("chaos: the fault proxy", () => {
     await waitFor(() => proxy.connections === 0);
     expect("first0123456789".startsWith(heard) && heard.length < 15).toBe(true);
     expect(one.code).toBe("ECONNRESET");
+  });
+
+  it("chaos: a socket whose FIN is under way still says that it is closed after a reset", async () => {
+    const one = await client();
+    one.socket.end();
+    resetSocket(one.socket);
+    await waitFor(() => one.closed);
   });
 
   it("chaos: a reset ends the chosen share, a refusal only those to come, and healing undoes all", async () => {

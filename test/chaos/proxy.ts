@@ -11,6 +11,7 @@
  */
 import { createServer, connect as dial, type Server, type Socket } from "node:net";
 import type { Random } from "../../src/core/index.ts";
+import { resetSocket } from "./reset-socket.ts";
 
 export type Direction = "up" | "down";
 export const DIRECTIONS: readonly Direction[] = ["up", "down"];
@@ -182,11 +183,7 @@ class Link {
   }
 
   reset(): void {
-    for (const socket of this.#sockets) {
-      // Node never finishes the RST of a socket that has its FIN under way.
-      if (socket.writableEnded) socket.destroy();
-      else socket.resetAndDestroy();
-    }
+    for (const socket of this.#sockets) resetSocket(socket);
   }
 }
 

@@ -206,7 +206,7 @@ function partDraws(targets: Targets): Weighted[] {
     },
     { weight: 0.4 * servers.length, draw: clock(servers) },
     { weight: 0.2 * devices.length, draw: clock(devices) },
-    { weight: 2 * sign(clocks), draw: clock(clocks) },
+    { weight: sign(clocks), draw: clock(clocks) },
     {
       weight: 10,
       draw: (r) => ({

@@ -26,7 +26,7 @@ const aggregator = z.strictObject({
   commitIntervalMs: count(
     200,
     { min: 1, max: 10_000 },
-    "Time over which deltas are gathered into one commit, milliseconds.",
+    "Time over which deltas are gathered into one commit while more may come, milliseconds.",
   ),
   leaseTtlMs: count(
     10_000,
