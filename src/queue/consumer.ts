@@ -29,7 +29,7 @@ import { COUNT_MAX, RETRY_BACKOFF, retryDelayMs } from "./job-options.ts";
 import type { ConsumerHooks, DeltaConsumer, EntryHandler, QueueEntry } from "./port.ts";
 
 export interface ConsumerSettings {
-  /** Jobs handled at once. */
+  /** Jobs handled at once: as many as come in one commit interval, or commits are smaller. */
   readonly concurrency: number;
   /** How long a worker that fell silent keeps its jobs, milliseconds. Renewed at half of it. */
   readonly lockMs: number;
@@ -44,7 +44,7 @@ export interface ConsumerSettings {
 }
 
 export const DEFAULT_CONSUMER: ConsumerSettings = {
-  concurrency: 32,
+  concurrency: 128,
   lockMs: 5_000,
   stalledCheckMs: 1_000,
   stopTimeoutMs: 10_000,

@@ -13,9 +13,16 @@
  * @module
  */
 import { type Clock, type Timer, TransportError } from "../core/index.ts";
-import { BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, batchBytes } from "./batch.ts";
+import { batchBytes } from "./batch.ts";
 import { failureOf, unknownOutcome } from "./failures.ts";
 import type { QueueEntry } from "./port.ts";
+
+/**
+ * What one job is packed to, a quarter of what a batch may be: a consumer holds many jobs at once, and
+ * beyond some sixty deltas a larger one saves next to nothing.
+ */
+const JOB_ENTRIES_MAX = 256;
+const JOB_BYTES_MAX = 256 * 1024;
 
 /** Bytes that all lanes of one producer may hold together. */
 export class ByteBudget {
@@ -132,7 +139,7 @@ export class Lane {
     for (const item of this.#waiting) {
       bytes += item.bytes;
       entries += item.entries.length;
-      if (count > 0 && (bytes > BATCH_BYTES_MAX || entries > BATCH_ENTRIES_MAX)) break;
+      if (count > 0 && (bytes > JOB_BYTES_MAX || entries > JOB_ENTRIES_MAX)) break;
       count += 1;
     }
     return this.#waiting.splice(0, count);
