@@ -104,7 +104,7 @@ describe("verify: the planted secret", () => {
 
   it("verify: is not found where it is not, and each run has its own", () => {
     const search = new CanarySearch(secret);
-    search.push(newCanary());
+    search.push(`${newCanary()} `);
     search.push(secret.slice(1));
     expect(search.found).toBe(0);
   });
