@@ -26,6 +26,8 @@ export const JOB_OPTIONS: JobsOptions = {
 };
 
 export const RETRY_BACKOFF: BackoffPolicy = { delayMsBase: 100, delayMsMax: 5_000 };
+/** What lies further ahead was written by a wrong clock; retries, checks and locks are of a few seconds. */
+export const AHEAD_MS_MAX = 15_000;
 /** Zero would put the job back at once, in a busy loop with the handler that just refused it. */
 const RETRY_DELAY_MS_MIN = 20;
 

@@ -9,9 +9,7 @@
  * @module
  */
 import type { SqlPool } from "../core/index.ts";
-
-/** What lies further ahead than this was written by a wrong clock; retries and locks are of a few seconds. */
-const AHEAD_MS_MAX = 15_000;
+import { AHEAD_MS_MAX } from "./job-options.ts";
 
 const SERVER_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 const REPAIRS = [

@@ -8,8 +8,8 @@
  * @module
  */
 import type { Cluster, Redis } from "ioredis";
+import { AHEAD_MS_MAX } from "./job-options.ts";
 
-/** A lock that a live worker finds shortened is renewed in time. */
 interface MendSettings {
   /** `Queue.qualifiedName`, hash tag included. */
   readonly base: string;
@@ -17,8 +17,6 @@ interface MendSettings {
   readonly lockMs: number;
 }
 
-/** What lasts longer was written by a wrong clock; retries, checks and locks are of a few seconds. */
-const AHEAD_MS_MAX = 15_000;
 /** Locks of live workers are this much shorter than what counts as wrong. */
 const LOCKS_AHEAD = 2;
 /** Delayed jobs brought back in one go. */

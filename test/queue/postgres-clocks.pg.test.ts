@@ -1,11 +1,10 @@
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, it } from "vitest";
 import { silentLogger } from "../../src/observe/index.ts";
 import { postgresQueue, type QueueBackend } from "../../src/queue/index.ts";
 import { openPostgresPool } from "../../src/store/postgres-pool.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { waitFor } from "../support/wait.ts";
+import { entryOf, expectBothHandled, HOUR_MS } from "./both-jobs.ts";
 
-const HOUR_MS = 3_600_000;
 const SHARDS = 1;
 
 let server: PostgresServer;
@@ -24,9 +23,7 @@ afterAll(async () => {
 
 it("P2: the jobs of a dead worker whose clock was an hour ahead do not wait for an hour", async () => {
   const producer = await queue.producer();
-  const key = { tenant: "acme", device: "tv-1" };
-  const entry = (n: number) => ({ key, receivedAtMs: 1, frame: Uint8Array.of(n) });
-  for (let n = 1; n <= 2; n += 1) await producer.add(0, [entry(n)]);
+  for (let n = 1; n <= 2; n += 1) await producer.add(0, [entryOf(n)]);
   const ahead = Date.now() + HOUR_MS;
   // What such a worker leaves: one job that it held, one that it put off, and its look at the stalled ones.
   await pool.query(
@@ -41,12 +38,5 @@ it("P2: the jobs of a dead worker whose clock was an hour ahead do not wait for 
     "INSERT INTO bullmq.meta (queue, field, value) VALUES ('{omega-0}', 'stalled-check', $1::text)",
     [`${ahead}`],
   );
-  const handled: number[] = [];
-  const consumer = queue.consumer(0, async (entries) => {
-    handled.push(...entries.map(({ frame }) => frame[0] ?? 0));
-  });
-  await consumer.start();
-  await waitFor(() => handled.length === 2, { what: "both jobs", timeoutMs: 15_000 });
-  expect(handled.sort()).toEqual([1, 2]);
-  await waitFor(async () => (await producer.depth()) === 0, { what: "an empty queue" });
+  await expectBothHandled(queue, producer);
 }, 40_000);

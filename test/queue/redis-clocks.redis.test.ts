@@ -5,14 +5,10 @@ import { silentLogger } from "../../src/observe/index.ts";
 import { type QueueBackend, redisQueue } from "../../src/queue/index.ts";
 import { type RedisServer, startRedis } from "../support/redis.ts";
 import { waitFor } from "../support/wait.ts";
+import { entryOf, expectBothHandled, HOUR_MS } from "./both-jobs.ts";
 
-const HOUR_MS = 3_600_000;
 const BASE = "omega:{omega-0}";
 const CONSUMER = { lockMs: 1_000, stalledCheckMs: 250, stopTimeoutMs: 500, sweepMs: 200 };
-const entry = (n: number) => ({
-  key: { tenant: "acme", device: "tv-1" },
-  ...{ receivedAtMs: 1, frame: Uint8Array.of(n) },
-});
 
 let server: RedisServer;
 let redis: Redis;
@@ -31,7 +27,7 @@ afterAll(async () => {
 
 it("P2: what was locked or put off while a clock was an hour ahead does not wait for an hour", async () => {
   const producer = await queue.producer();
-  for (let n = 1; n <= 2; n += 1) await producer.add(0, [entry(n)]);
+  for (let n = 1; n <= 2; n += 1) await producer.add(0, [entryOf(n)]);
   // A worker that takes one job, and one that puts the other off, and dies.
   const connection = { connection: redis, prefix: "omega" };
   const dead = new Worker("{omega-0}", null, { ...connection, autorun: false });
@@ -46,15 +42,7 @@ it("P2: what was locked or put off while a clock was an hour ahead does not wait
   expect(await names.getJobCounts("active", "delayed")).toEqual({ active: 1, delayed: 1 });
   await names.close();
 
-  const handled: number[] = [];
-  const consumer = queue.consumer(0, async (entries) => {
-    handled.push(...entries.map(({ frame }) => frame[0] ?? 0));
-  });
-  await consumer.start();
-  await waitFor(() => handled.length === 2, { what: "both jobs", timeoutMs: 15_000 });
-  expect(handled.sort()).toEqual([1, 2]);
-  await waitFor(async () => (await producer.depth()) === 0, { what: "an empty queue" });
-  await consumer.stop();
+  await expectBothHandled(queue, producer);
 }, 40_000);
 
 it("P2: a job that is being handled keeps its lock, however often the clocks are looked after", async () => {
@@ -68,7 +56,7 @@ it("P2: a job that is being handled keeps its lock, however often the clocks are
     });
   });
   await consumer.start();
-  await producer.add(0, [entry(1)]);
+  await producer.add(0, [entryOf(1)]);
   await waitFor(() => runs === 1, { what: "the job" });
   await new Promise((resolve) => setTimeout(resolve, 5 * CONSUMER.lockMs));
   finish();
