@@ -59,6 +59,8 @@ export interface Arrival {
   readonly due: boolean;
   /** Called once, when the CONNECT was accepted. */
   readonly onAccepted: () => void;
+  /** Called once, when its sender had hung up before it could be judged. */
+  readonly onHungUp: () => void;
 }
 
 /** The part of {@link Downlink} that lives inside the broker. */
@@ -111,6 +113,16 @@ interface Connection {
   closedFor: string | null;
 }
 
+/**
+ * On the stream that aedes was given, whose connection it is. A WeakMap of thousands of streams
+ * stalls everybody for as long as it takes to grow.
+ */
+const CONNECTION = Symbol("connection");
+
+interface ConnectionStream extends Duplex {
+  [CONNECTION]?: Connection;
+}
+
 /** A timer holds at most 2^31 − 1 ms; longer waits are armed again. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 /** A control packet that the socket will not take for this long ends the connection. */
@@ -122,8 +134,6 @@ export class Broker {
   readonly #aedes: Aedes;
   readonly #connections = new Set<Connection>();
   #accepted = 0;
-  /** Found by the stream aedes was given, for as long as aedes may still ask. */
-  readonly #byStream = new WeakMap<Duplex, Connection>();
   /** By device name: exactly one live session each. */
   readonly #live = new Map<string, Connection>();
   /** Connects by device name; null where they are not counted. */
@@ -167,6 +177,11 @@ export class Broker {
     const guarded = guard(socket, {
       clock: this.#options.clock,
       onViolation: (error) => this.#violated(connection, error),
+      onGreeting: () => this.#aedes.handle(guarded.stream),
+      onHungUp: () => {
+        connection.closedFor ??= "connect.gone";
+        arrival.onHungUp();
+      },
     });
     this.#accepted += 1;
     const connection: Connection = {
@@ -183,9 +198,12 @@ export class Broker {
       closedFor: null,
     };
     this.#connections.add(connection);
-    this.#byStream.set(guarded.stream, connection);
+    (guarded.stream as ConnectionStream)[CONNECTION] = connection;
+    // aedes hears of errors only once it was handed the stream.
+    guarded.stream.on("error", (error) => {
+      connection.closedFor ??= reasonOf(error);
+    });
     guarded.stream.once("close", () => this.#gone(connection));
-    this.#aedes.handle(guarded.stream);
   }
 
   /** Device names of the live sessions, for closing them in steps. */
@@ -252,7 +270,7 @@ export class Broker {
   }
 
   #connectionOf(client: Client): Connection {
-    const connection = this.#byStream.get(client.conn);
+    const connection = (client.conn as ConnectionStream)[CONNECTION];
     assert(connection !== undefined, "the broker has no client that was not accepted");
     return connection;
   }

@@ -32,6 +32,8 @@ export interface Entrance {
   readonly due: boolean;
   /** The CONNECT was accepted: neither counted nor timed any more. Idempotent. */
   accepted(): void;
+  /** Whoever said CONNECT hung up before it was judged: the token it cost goes to somebody else. */
+  hungUp(): void;
 }
 
 /** What becomes of a socket that came to the door. */
@@ -47,7 +49,7 @@ export interface DoorOptions {
     GatewayLimits,
     "unauthenticatedMax" | "connectDeadlineMs" | "loginWaitMs" | "connectionsPerAddress"
   >;
-  readonly admission: Pick<Admission, "turn">;
+  readonly admission: Pick<Admission, "turn" | "unspent">;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
@@ -201,7 +203,11 @@ export class Door {
       { background: true },
     );
     socket.once("close", leave);
-    visit.admit({ due, accepted: leave });
+    const hungUp = () => {
+      this.#turnedAway.add(1, { reason: "gone" });
+      if (due) this.#options.admission.unspent();
+    };
+    visit.admit({ due, accepted: leave, hungUp });
   }
 
   #refusal({ remoteAddress = "" }: Socket): string | null {

@@ -28,6 +28,10 @@ export interface GuardOptions {
   readonly clock: Clock;
   /** Called once, just before the connection is closed for what the peer sent. */
   readonly onViolation: (error: ProtocolError) => void;
+  /** Called once, when a whole CONNECT has come and its sender is still there. */
+  readonly onGreeting: () => void;
+  /** Called once, just before the connection is closed because whoever said CONNECT has hung up. */
+  readonly onHungUp: () => void;
 }
 
 export interface Guard {
@@ -114,13 +118,45 @@ export function unsentBytesOf(stream: Duplex): number {
   return Math.max(stream.writableLength, (stream as GuardedStream)[SOCKET]?.writableLength ?? 0);
 }
 
-/** Guards `socket` (TCP, TLS or WebSocket stream) until it closes. */
+/**
+ * Guards `socket` (TCP, TLS or WebSocket stream) until it closes.
+ *
+ * A peer that gave up while it waited in the kernel's backlog or in line has left a CONNECT and the
+ * end behind it, which only a later turn of the event loop finds. So a CONNECT with nothing behind
+ * it is passed on two turns later, if its sender is still there: in a storm as many logins would
+ * be for nobody as for somebody.
+ */
 export function guard(socket: Duplex, options: GuardOptions): Guard {
   const framer = new PacketFramer();
+  let greeting: "awaited" | "doubted" | "believed" = "awaited";
+  let hungUp = false;
   let wanted = false;
   let paused = false;
   let held = false;
   let ended = false;
+
+  /** A whole CONNECT is here: is its sender? Whoever goes on talking is. */
+  function doubt(): void {
+    if (!framer.waiting || greeting === "believed") return;
+    if (framer.heldBytes > 0) {
+      believe();
+    } else if (greeting === "awaited") {
+      greeting = "doubted";
+      setImmediate(() => setImmediate(believe));
+    }
+  }
+
+  function believe(): void {
+    if (greeting === "believed" || stream.destroyed) return;
+    if (hungUp && framer.heldBytes === 0) {
+      options.onHungUp();
+      stream.destroy();
+      return;
+    }
+    greeting = "believed";
+    options.onGreeting();
+    advance();
+  }
 
   function advance(): void {
     while (wanted && !held && !paused && !stream.destroyed) {
@@ -132,7 +168,7 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
     if (ended && wanted) {
       ended = false;
       stream.push(null);
-    } else if (wanted && !held && !paused && !framer.waiting) {
+    } else if (greeting !== "believed" || (wanted && !held && !paused && !framer.waiting)) {
       socket.resume();
     } else {
       socket.pause();
@@ -147,6 +183,7 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
       refuse(error instanceof ProtocolError ? error : undefined, error);
       return;
     }
+    doubt();
     advance();
   }
 
@@ -192,15 +229,18 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
   stream[SOCKET] = socket;
   const onData = (chunk: Buffer) => checked(() => framer.push(chunk));
   socket.on("data", onData);
-  socket.pause();
-  socket.once("end", () =>
+  socket.once("end", () => {
+    hungUp = true;
     departures.add(() => {
       ended = true;
-      advance();
-    }),
-  );
+      if (greeting === "awaited") stream.destroy();
+      else advance();
+    });
+  });
   socket.on("error", (error) => stream.destroy(new Error(messageOf(error))));
   socket.once("close", () => stream.destroy());
+
+  socket.resume();
 
   const isFree = () =>
     wanted && !paused && !held && stream.readableLength === 0 && !stream.destroyed;

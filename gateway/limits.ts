@@ -155,6 +155,11 @@ export class TokenBucket {
     return true;
   }
 
+  /** Puts a token back that was taken and not used. */
+  giveBack(): void {
+    this.#tokens += 1;
+  }
+
   /** Takes one token, on credit if need be; gives milliseconds until the credit is paid back, or 0. */
   spend(): number {
     this.available();

@@ -120,6 +120,7 @@ function stages(
       certificate: certificateOf(socket),
       due: entrance.due,
       onAccepted: entrance.accepted,
+      onHungUp: entrance.hungUp,
     });
   if (kind === "tcp") return (socket, entrance) => accept(socket, socket, entrance);
   const entrances = new Map<string, Entrance>();

@@ -11,7 +11,7 @@ import type { Link } from "./link.ts";
 export class Roster {
   readonly #byName = new Map<string, Link>();
   readonly #byTenant = new Map<string, Set<Link>>();
-  readonly #byClient = new WeakMap<object, Link>();
+  readonly #byClient = new Map<object, Link>();
 
   get size(): number {
     return this.#byName.size;

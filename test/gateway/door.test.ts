@@ -60,6 +60,15 @@ describe("the door", () => {
     expect(names().length).toBe(20);
   });
 
+  test("the token of one who had hung up goes to somebody else", async () => {
+    const { come, names, admitted, clock, metrics } = setUp({ burst: 1, ratePerS: 0.001 });
+    for (const name of [0, 1, 2]) come(name);
+    admitted[0]?.entrance.hungUp();
+    await clock.advance(10);
+    expect(names()).toEqual([0, 2]);
+    expect(await metrics.render()).toContain('omega_gateway_turned_away_total{reason="gone"} 1');
+  });
+
   test("who waited in vain is turned away and costs no token", async () => {
     const { come, names, clock, away, metrics } = setUp({ burst: 1, ratePerS: 0.001 });
     for (const name of [0, 1, 2]) come(name);

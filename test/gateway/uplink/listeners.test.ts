@@ -14,6 +14,7 @@ import {
   PINGREQ,
   publishBytes,
   RawClient,
+  upTopic,
 } from "./raw-client.ts";
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
@@ -329,4 +330,38 @@ test("a socket that resets in mid-packet disturbs nobody", async () => {
   await rude.closed;
   client.send(PINGREQ);
   await client.next("pingresp");
+});
+
+describe("whoever hung up while they waited in line", () => {
+  /** Lets one in at once, and the next a moment after all that a test sends has arrived. */
+  const start = () => startGateway({ limits: { connects: { ratePerS: 5, burst: 1 } } });
+
+  test("costs no login, and its token goes to somebody else", async () => {
+    const { gateway, metrics } = await start();
+    const port = gateway.addresses.tcp?.port ?? 0;
+    await session(await openRaw(port));
+    const gone = await openRaw(port);
+    gone.send(connectBytes({ clientId: "tv2" }));
+    gone.stream.end();
+    await gone.closed;
+    expect(gone.heard).toEqual([]);
+    expect(await metricOf(metrics, 'omega_gateway_closes_total{reason="connect.gone"}')).toBe(1);
+    expect(await metricOf(metrics, 'omega_gateway_turned_away_total{reason="gone"}')).toBe(1);
+    expect(await metricOf(metrics, 'omega_gateway_connects_total{reason="accepted"}')).toBe(1);
+  });
+
+  test("is heard out when more than a CONNECT came before the end", async () => {
+    const { gateway, producer } = await start();
+    const port = gateway.addresses.tcp?.port ?? 0;
+    await session(await openRaw(port));
+    const brief = await openRaw(port);
+    brief.send(
+      Buffer.concat([
+        connectBytes({ clientId: "tv2" }),
+        publishBytes(1, { topic: upTopic("tv2") }),
+      ]),
+    );
+    brief.stream.end();
+    await waitFor(() => producer.added.some(({ key }) => key.device === "tv2"));
+  });
 });
