@@ -5,9 +5,9 @@
  * @module
  */
 import { writeFileSync } from "node:fs";
-import { cpus } from "node:os";
 import { CommanderError } from "commander";
 import { messageOf, OmegaError } from "../../src/core/index.ts";
+import { machineName } from "../support/report.ts";
 import { UsageError } from "./data-file.ts";
 import { drawingOf } from "./drawing.ts";
 import { parseOptions } from "./options.ts";
@@ -24,15 +24,15 @@ function say(line: string): void {
 async function main(args: readonly string[]): Promise<number> {
   try {
     const options = parseOptions(args);
-    const [cpu] = cpus();
-    say(`node ${process.versions.node}, ${cpus().length} × ${cpu?.model}, seed ${SEED}`);
     const { rows: exact, sets, envelope } = await runBench(options, say);
     if (options.svg !== null) {
       say(`drawing ${options.svg}`);
       writeFileSync(options.svg, drawingOf(sets, envelope));
     }
     const rows = exact.map(rounded);
-    process.stdout.write(options.json ? `${JSON.stringify(rows)}\n` : tableOf(rows));
+    const today = new Date().toISOString().slice(0, 10);
+    const heading = `${today}, ${machineName()}, seed ${SEED}\n\n`;
+    process.stdout.write(options.json ? `${JSON.stringify(rows)}\n` : heading + tableOf(rows));
     return EXIT.ok;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
