@@ -94,11 +94,11 @@ function isSame(a: Row, b: Row): boolean {
   return a.dimension === b.dimension && a.at === b.at && a.codec === b.codec;
 }
 
-/** What 50,000 devices must not cost beyond 1,000; nothing when those were not both measured. */
+/** What 50,000 devices must not cost beyond fewer; nothing when those were not both measured. */
 export function ratiosOf(runs: readonly Run[]): Ratio[] {
   const ofCodec = ([0, 1] as const).map((codec) => {
     const name = `cost per delta, 50,000 devices / 1,000, codec ${codec} (at most)`;
-    const pairs = pairsOf(runs, codec);
+    const pairs = pairsOf(runs, codec, 1_000);
     return ratio(
       name,
       COST_MAX,
@@ -106,17 +106,17 @@ export function ratiosOf(runs: readonly Run[]): Ratio[] {
     );
   });
   const memory = ratio(
-    "aggregator RSS per device, bytes, at 10 patterns each (at most)",
+    "aggregator RSS per device from 10,000 on, bytes, at 10 patterns each (at most)",
     DEVICE_BYTES_MAX,
-    [...pairsOf(runs, 0), ...pairsOf(runs, 1)].map(
+    [...pairsOf(runs, 0, 10_000), ...pairsOf(runs, 1, 10_000)].map(
       ([many, few]) => ((many.aggregatorRssMiB - few.aggregatorRssMiB) * MIB) / (many.at - few.at),
     ),
   );
   return [...ofCodec, memory].filter((found) => found !== null);
 }
 
-/** Of each round, the run with 50,000 devices and the one with 1,000. */
-function pairsOf(runs: readonly Run[], codec: CodecId): [Run, Run][] {
+/** Of each round, the run with 50,000 devices and the one with `fewer`. */
+function pairsOf(runs: readonly Run[], codec: CodecId, fewer: number): [Run, Run][] {
   const find = (at: number, round: number) =>
     runs.find(
       (run) =>
@@ -124,7 +124,7 @@ function pairsOf(runs: readonly Run[], codec: CodecId): [Run, Run][] {
     );
   const rounds = [...new Set(runs.map(({ round }) => round))];
   return rounds.flatMap((round): [Run, Run][] => {
-    const [many, few] = [find(50_000, round), find(1_000, round)];
+    const [many, few] = [find(50_000, round), find(fewer, round)];
     return many === undefined || few === undefined ? [] : [[many, few]];
   });
 }
