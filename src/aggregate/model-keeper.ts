@@ -11,7 +11,6 @@
  * @module
  */
 import {
-  assert,
   type Clock,
   limits,
   messageOf,
@@ -20,7 +19,6 @@ import {
   type Service,
   systemClock,
   systemRandom,
-  type Timer,
 } from "../core/index.ts";
 import { type Logger, type Metrics, noMetrics, silentLogger } from "../observe/index.ts";
 import type { Store, StoredModel } from "../store/index.ts";
@@ -43,8 +41,8 @@ import {
 import { ModelSample, type PlacedVector } from "./model-sample.ts";
 import { ModelShelf } from "./model-shelf.ts";
 import { pause } from "./pause.ts";
-import { persist } from "./persist.ts";
 import type { Register } from "./register.ts";
+import { Rounds } from "./rounds.ts";
 import { decodeSums } from "./sums.ts";
 import { turnBack } from "./turn-back.ts";
 
@@ -100,7 +98,6 @@ export class ModelKeeper implements Service {
   readonly name = "model-keeper";
   readonly #options: ModelKeeperOptions;
   readonly #policy: ModelPolicy;
-  readonly #settings: KeeperSettings;
   readonly #train: typeof trainInThread;
   readonly #clock: Clock;
   readonly #random: Random;
@@ -110,60 +107,42 @@ export class ModelKeeper implements Service {
   readonly #attempts = new Map<string, Attempt>();
   /** When old models were last looked for, by tenant, on the monotonic clock. */
   readonly #swept = new Map<string, number>();
-  readonly #ended = new AbortController();
-  #phase: "idle" | "running" | "stopped" = "idle";
-  #timer: Timer | null = null;
-  /** The round under way; rounds never overlap; never rejects. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #rounds: Rounds;
 
   constructor(options: ModelKeeperOptions) {
     this.#options = options;
     this.#policy = { ...DEFAULT_MODEL_POLICY, ...options.policy };
-    this.#settings = { ...DEFAULT_KEEPER_SETTINGS, ...options.settings };
     this.#train = options.train ?? trainInThread;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
     this.#log = options.log ?? silentLogger;
     this.#metrics = keeperMetrics(options.metrics ?? noMetrics);
     this.#shelf = new ModelShelf({ store: options.store, clock: this.#clock, log: this.#log });
+    this.#rounds = new Rounds({
+      ...{ name: "model keeper", clock: this.#clock, random: this.#random },
+      ...{ ...DEFAULT_KEEPER_SETTINGS, ...options.settings },
+      round: () => this.#tendAll(),
+    });
   }
 
   /** Begins looking after one cadence: at the start there is nothing in memory. */
   async start(): Promise<void> {
-    assert(this.#phase === "idle", "a model keeper starts once");
-    this.#phase = "running";
-    this.#later();
+    this.#rounds.start("wait");
   }
 
   /** Ends the training under way, if there is one. Idempotent. */
   async stop(): Promise<void> {
-    this.#phase = "stopped";
-    this.#timer?.cancel();
-    this.#ended.abort(new Error("the model keeper stops"));
-    await this.#turn;
+    await this.#rounds.stop();
   }
 
   /** Looks at one tenant now, after the round under way. Never rejects. */
   tendNow(tenant: string): Promise<KeeperOutcome> {
-    const outcome = this.#turn.then(() => this.#tend(tenant));
-    this.#turn = outcome;
-    return outcome;
-  }
-
-  #later(): void {
-    const delayMs = this.#settings.cadenceMs * (0.9 + 0.2 * this.#random.next());
-    this.#timer = this.#clock.after(delayMs, () => {
-      this.#turn = this.#turn
-        .then(() => this.#tendAll())
-        .then(() => {
-          if (this.#phase === "running") this.#later();
-        });
-    });
+    return this.#rounds.inTurn(() => this.#tend(tenant));
   }
 
   async #tendAll(): Promise<void> {
     for (const tenant of this.#options.tenants) {
-      if (this.#ended.signal.aborted) return;
+      if (this.#rounds.signal.aborted) return;
       await this.#tend(tenant);
     }
   }
@@ -176,7 +155,7 @@ export class ModelKeeper implements Service {
       return outcome;
     } catch (error) {
       const reason = error instanceof OmegaError ? error.reason : "model.broken";
-      if (!this.#ended.signal.aborted) {
+      if (!this.#rounds.signal.aborted) {
         this.#metrics.failures.add();
         this.#log.warn("model.failed", { tenant, reason, message: messageOf(error) });
       }
@@ -228,7 +207,7 @@ export class ModelKeeper implements Service {
       samples,
       (newest?.version ?? 0) + 1,
       dim,
-      this.#ended.signal,
+      this.#rounds.signal,
       current === null ? {} : { current },
     );
   }
@@ -271,12 +250,7 @@ export class ModelKeeper implements Service {
 
   /** An unknown outcome is asked again: putting and dropping the same twice does no harm. */
   #persist(call: () => Promise<void>): Promise<void> {
-    return persist(call, {
-      clock: this.#clock,
-      random: this.#random,
-      signal: this.#ended.signal,
-      onRetry: (message) => this.#log.warn("model.retry", { message }),
-    });
+    return this.#rounds.persist(call, (message) => this.#log.warn("model.retry", { message }));
   }
 }
 

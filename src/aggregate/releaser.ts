@@ -9,7 +9,6 @@
  */
 import { randomUUID } from "node:crypto";
 import {
-  assert,
   type Clock,
   limits,
   messageOf,
@@ -18,7 +17,6 @@ import {
   type Service,
   systemClock,
   systemRandom,
-  type Timer,
 } from "../core/index.ts";
 import { type Logger, type Metrics, noMetrics, silentLogger } from "../observe/index.ts";
 import {
@@ -42,7 +40,7 @@ import { forgetMarkCount, isForgetMark } from "./forget-mark.ts";
 import { HeldLease } from "./lease.ts";
 import { ModelShelf } from "./model-shelf.ts";
 import { pause } from "./pause.ts";
-import { persist } from "./persist.ts";
+import { Rounds } from "./rounds.ts";
 import { totalsInSpace0 } from "./turn-back.ts";
 import { planRelease } from "./version.ts";
 import {
@@ -105,17 +103,12 @@ export class Releaser implements Service {
   readonly #policy: VersionPolicy;
   readonly #settings: ReleaserSettings;
   readonly #clock: Clock;
-  readonly #random: Random;
   readonly #log: Logger;
   readonly #metrics: ReleaserMetrics;
   readonly #leases = new Map<string, HeldLease>();
   /** Deletions that the newest release is known to be free of. */
   readonly #forgotten = new Map<string, number>();
-  readonly #ended = new AbortController();
-  #phase: "idle" | "running" | "stopped" = "idle";
-  #timer: Timer | null = null;
-  /** The round under way; rounds never overlap; never rejects. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #rounds: Rounds;
 
   /** Throws `InvalidConfigError` on a policy out of range. */
   constructor(options: ReleaserOptions) {
@@ -129,50 +122,37 @@ export class Releaser implements Service {
     requireRetention(this.#policy);
     this.#settings = { ...DEFAULT_RELEASER_SETTINGS, ...options.settings };
     this.#clock = options.clock ?? systemClock;
-    this.#random = options.random ?? systemRandom;
     this.#log = options.log ?? silentLogger;
     this.#metrics = releaserMetrics(options.metrics ?? noMetrics);
     this.#models = new ModelShelf({ store: this.#store, clock: this.#clock, log: this.#log });
+    this.#rounds = new Rounds({
+      ...{ name: this.name, cadenceMs: this.#settings.cadenceMs, clock: this.#clock },
+      random: options.random ?? systemRandom,
+      round: () => this.#releaseAll(),
+    });
   }
 
   /** Begins the first round at once, in the background. */
   async start(): Promise<void> {
-    assert(this.#phase === "idle", "a releaser starts once");
-    this.#phase = "running";
-    this.#round();
+    this.#rounds.start("round");
   }
 
   /** Ends the round under way and frees the tenants. Idempotent. */
   async stop(): Promise<void> {
-    this.#phase = "stopped";
-    this.#timer?.cancel();
-    this.#ended.abort(new Error("the releaser stops"));
-    await this.#turn;
+    await this.#rounds.stop();
     for (const lease of this.#leases.values()) await lease.release();
     this.#leases.clear();
   }
 
   /** Runs one round for one tenant now, after the one under way. Never rejects. */
   releaseNow(tenant: string): Promise<RoundOutcome> {
-    const outcome = this.#turn.then(() => this.#release(tenant));
-    this.#turn = outcome;
-    return outcome;
+    return this.#rounds.inTurn(() => this.#release(tenant));
   }
 
   /** The token of the tenant's releaser lease; null while another has it, or before the first round. */
   tokenOf(tenant: string): number | null {
     const lease = this.#leases.get(tenant);
     return lease?.held === true ? lease.token : null;
-  }
-
-  #round(): void {
-    this.#turn = this.#turn
-      .then(() => this.#releaseAll())
-      .then(() => {
-        if (this.#phase !== "running") return;
-        const delayMs = this.#settings.cadenceMs * (0.9 + 0.2 * this.#random.next());
-        this.#timer = this.#clock.after(delayMs, () => this.#round());
-      });
   }
 
   async #releaseAll(): Promise<void> {
@@ -185,7 +165,7 @@ export class Releaser implements Service {
       return;
     }
     for (const tenant of tenants) {
-      if (this.#ended.signal.aborted) return;
+      if (this.#rounds.signal.aborted) return;
       await this.#release(tenant);
     }
   }
@@ -273,7 +253,11 @@ export class Releaser implements Service {
     const changed = plan.changed || plan1.changed;
     if (changed) {
       const stored = await this.#ladders(tenant, release, plan1, recent);
-      await this.#persist(() => store.publishRelease(tenant, token, stored));
+      // An unknown outcome is asked again: the store knows a resend by token and content hash.
+      await this.#rounds.persist(
+        () => store.publishRelease(tenant, token, stored),
+        (message) => this.#log.warn("release.retry", { message }),
+      );
     }
     this.#forgotten.set(tenant, forgotten);
     if (!changed) return { kind: "unchanged", version: previous?.version ?? 0 };
@@ -292,15 +276,5 @@ export class Releaser implements Service {
     const bases1 = recent.flatMap((kept) => kept.release1 ?? []);
     const ladder1 = await inSlices(buildingLadder1(tenant, release1, bases1, model), pause);
     return { release, ladder, rendition1: { release: release1, ladder: ladder1 } };
-  }
-
-  /** An unknown outcome is asked again: the store knows a resend by token and content hash. */
-  #persist(call: () => Promise<void>): Promise<void> {
-    return persist(call, {
-      clock: this.#clock,
-      random: this.#random,
-      signal: this.#ended.signal,
-      onRetry: (message) => this.#log.warn("release.retry", { message }),
-    });
   }
 }
