@@ -33,11 +33,13 @@ export async function runServices(
   };
   // Where there is nothing to read again, the signal keeps its meaning: the terminal is gone.
   if (reloading.length > 0) process.on(RELOAD_SIGNAL, reload);
-  options.onStarted();
   const waiting = new AbortController();
   try {
+    // Before anybody is told: whoever hears that we have started may send a signal at once.
     const signals = SIGNALS.map((name) => once(process, name, waiting).then(() => name));
-    const signal = await Promise.race([...signals, ...(options.broken ? [options.broken] : [])]);
+    const ended = Promise.race([...signals, ...(options.broken ? [options.broken] : [])]);
+    options.onStarted();
+    const signal = await ended;
     options.log.info("draining", { signal });
   } finally {
     waiting.abort();
