@@ -1,6 +1,7 @@
 /**
- * A server has never seen an embedding: it learns its models from registers, which are what is left
- * of embeddings after coding with the model before. What that one left out, the next cannot know.
+ * Which of many generations of models are published. A server has never seen an embedding: it learns
+ * its models from registers, which are what is left of embeddings after coding with the model before.
+ * What that one left out, the next cannot know.
  */
 import { describe, expect, it } from "vitest";
 import { type TrainedCodec, trainCodec } from "../../src/aggregate/codec-training.ts";
