@@ -114,8 +114,8 @@ interface Connection {
 }
 
 /**
- * On the stream that aedes was given, whose connection it is. A WeakMap of thousands of streams
- * stalls everybody for as long as it takes to grow.
+ * On the stream that aedes was given, whose connection it is. A WeakMap of thousands of streams is
+ * rehashed as a whole when it grows, while everybody waits.
  */
 const CONNECTION = Symbol("connection");
 
@@ -176,7 +176,7 @@ export class Broker {
   accept(socket: Duplex, arrival: Arrival): void {
     const guarded = guard(socket, {
       clock: this.#options.clock,
-      onViolation: (error) => this.#violated(connection, error),
+      onViolation: (error) => this.#blame(connection, error),
       onGreeting: () => this.#aedes.handle(guarded.stream),
       onHungUp: () => {
         connection.closedFor ??= "connect.gone";
@@ -200,9 +200,7 @@ export class Broker {
     this.#connections.add(connection);
     (guarded.stream as ConnectionStream)[CONNECTION] = connection;
     // aedes hears of errors only once it was handed the stream.
-    guarded.stream.on("error", (error) => {
-      connection.closedFor ??= reasonOf(error);
-    });
+    guarded.stream.on("error", (error) => this.#blame(connection, error));
     guarded.stream.once("close", () => this.#gone(connection));
   }
 
@@ -260,8 +258,9 @@ export class Broker {
     aedes.on("unsubscribe", (topics, client) => {
       for (const topic of topics) this.#connectionOf(client).identity?.codecTopics.delete(topic);
     });
-    aedes.on("clientError", (client, error) => this.#failed(client, error));
-    aedes.on("connectionError", (client, error) => this.#failed(client, error));
+    const failed = (client: Client, error: Error) => this.#blame(this.#connectionOf(client), error);
+    aedes.on("clientError", failed);
+    aedes.on("connectionError", failed);
     (aedes as EventEmitter).on("error", (error: unknown) => {
       this.#options.log.error("gateway.broker.failed", { message: messageOf(error) });
     });
@@ -466,12 +465,9 @@ export class Broker {
     this.#options.sessions?.closed(connection.identity.name, connection.number);
   }
 
-  #violated(connection: Connection, error: ProtocolError): void {
-    connection.closedFor ??= error.reason;
-  }
-
-  #failed(client: Client, error: Error): void {
-    this.#connectionOf(client).closedFor ??= reasonOf(error);
+  /** What came first is why it ends. */
+  #blame(connection: Connection, error: Error): void {
+    connection.closedFor ??= reasonOf(error);
   }
 
   #gone(connection: Connection): void {

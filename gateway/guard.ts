@@ -129,7 +129,6 @@ export function unsentBytesOf(stream: Duplex): number {
 export function guard(socket: Duplex, options: GuardOptions): Guard {
   const framer = new PacketFramer();
   let greeting: "awaited" | "doubted" | "believed" = "awaited";
-  let hungUp = false;
   let wanted = false;
   let paused = false;
   let held = false;
@@ -137,7 +136,7 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
 
   /** A whole CONNECT is here: is its sender? Whoever goes on talking is. */
   function doubt(): void {
-    if (!framer.waiting || greeting === "believed") return;
+    if (greeting === "believed" || !framer.waiting) return;
     if (framer.heldBytes > 0) {
       believe();
     } else if (greeting === "awaited") {
@@ -148,7 +147,7 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
 
   function believe(): void {
     if (greeting === "believed" || stream.destroyed) return;
-    if (hungUp && framer.heldBytes === 0) {
+    if (socket.readableEnded && framer.heldBytes === 0) {
       options.onHungUp();
       stream.destroy();
       return;
@@ -229,17 +228,15 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
   stream[SOCKET] = socket;
   const onData = (chunk: Buffer) => checked(() => framer.push(chunk));
   socket.on("data", onData);
-  socket.once("end", () => {
-    hungUp = true;
+  socket.once("end", () =>
     departures.add(() => {
       ended = true;
       if (greeting === "awaited") stream.destroy();
       else advance();
-    });
-  });
+    }),
+  );
   socket.on("error", (error) => stream.destroy(new Error(messageOf(error))));
   socket.once("close", () => stream.destroy());
-
   socket.resume();
 
   const isFree = () =>

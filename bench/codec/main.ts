@@ -7,7 +7,7 @@
 import { writeFileSync } from "node:fs";
 import { CommanderError } from "commander";
 import { messageOf, OmegaError } from "../../src/core/index.ts";
-import { machineName } from "../support/report.ts";
+import { machineName, today } from "../support/report.ts";
 import { UsageError } from "./data-file.ts";
 import { drawingOf } from "./drawing.ts";
 import { parseOptions } from "./options.ts";
@@ -24,15 +24,17 @@ function say(line: string): void {
 async function main(args: readonly string[]): Promise<number> {
   try {
     const options = parseOptions(args);
+    const heading = `${today()}, ${machineName()}, seed ${SEED}`;
+    say(heading);
     const { rows: exact, sets, envelope } = await runBench(options, say);
     if (options.svg !== null) {
       say(`drawing ${options.svg}`);
       writeFileSync(options.svg, drawingOf(sets, envelope));
     }
     const rows = exact.map(rounded);
-    const today = new Date().toISOString().slice(0, 10);
-    const heading = `${today}, ${machineName()}, seed ${SEED}\n\n`;
-    process.stdout.write(options.json ? `${JSON.stringify(rows)}\n` : heading + tableOf(rows));
+    process.stdout.write(
+      options.json ? `${JSON.stringify(rows)}\n` : `${heading}\n\n${tableOf(rows)}`,
+    );
     return EXIT.ok;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;

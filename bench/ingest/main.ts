@@ -6,7 +6,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { runCommand } from "../support/command.ts";
-import { machineName } from "../support/report.ts";
+import { machineName, today } from "../support/report.ts";
 import { parseOptions } from "./options.ts";
 import { figuresOf, type Report, textOf } from "./report.ts";
 import { runRounds } from "./run.ts";
@@ -16,7 +16,7 @@ const RESULTS = "test/bench/results";
 await runCommand("bench", async (args, say) => {
   const options = parseOptions(args);
   const runs = await runRounds(options, say);
-  const date = new Date().toISOString().slice(0, 10);
+  const date = today();
   const report: Report = { machine: machineName(), date, ...figuresOf(runs) };
   const json = `${JSON.stringify(report)}\n`;
   if (options.save) {

@@ -7,7 +7,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runCommand, type Say } from "../support/command.ts";
-import { machineName } from "../support/report.ts";
+import { machineName, today } from "../support/report.ts";
 import { parseOptions } from "./options.ts";
 import { scalePlot } from "./plots.ts";
 import { DIMENSIONS } from "./points.ts";
@@ -28,7 +28,7 @@ function writePlots(dir: string, rows: readonly Row[], say: Say): void {
 await runCommand("bench:scale", async (args, say) => {
   const options = parseOptions(args);
   const runs = await runDimensions(options, say);
-  const date = new Date().toISOString().slice(0, 10);
+  const date = today();
   const figures = figuresOf(runs, !options.quick);
   const report: Report = { machine: machineName(), date, ...figures };
   if (options.plots !== null) writePlots(options.plots, report.rows, say);

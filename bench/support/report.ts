@@ -41,9 +41,8 @@ export function atLeast(name: string, value: number, bound: number, unit: string
 }
 
 export function reportOf(rows: readonly Row[], floors: readonly Floor[]): Report {
-  const date = new Date().toISOString().slice(0, 10);
   const exact = rows.map((row) => ({ ...row, value: rounded(row.value) }));
-  return { machine: machineName(), date, rows: exact, floors };
+  return { machine: machineName(), date: today(), rows: exact, floors };
 }
 
 /** The report for people. */
@@ -62,6 +61,11 @@ export function textOf({ machine, date, rows, floors }: Report): string {
 /** Three significant digits: a run on a shared machine has no more. */
 export function rounded(value: number): number {
   return Number(value.toPrecision(3));
+}
+
+/** YYYY-MM-DD, UTC. */
+export function today(): string {
+  return new Date().toISOString().slice(0, 10);
 }
 
 /** Processors, memory, system and Node. */
