@@ -88,6 +88,8 @@ describe("codec 1: blocks of indices", () => {
     );
     const plan = { ...planOf(FLAT, 0), dim: 4096, kinds };
     expect(reasonOf(() => decodeIndices(new Uint8Array(100), plan))).toBe("codec.count");
+    // The widest array that a decoder makes of a block has a float64 for each of them.
+    expect(BLOCK_COEFFICIENTS_MAX * Float64Array.BYTES_PER_ELEMENT).toBeLessThan(2 ** 20);
   });
 
   it("golden: one small block of each spread, byte for byte", () => {
