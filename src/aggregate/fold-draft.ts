@@ -8,7 +8,7 @@ import { type EpochSeen, isLater, newestConsumed } from "./dedup.ts";
 import { PROBLEMS_MAX } from "./fold-policy.ts";
 import type { ReadDelta } from "./fold-read.ts";
 import type { DeviceChange, DeviceState, FoldCursor, FoldDeviceWrite } from "./fold-state.ts";
-import { encodeRegister, type Register } from "./register.ts";
+import { encodeRegisters, type Register } from "./register.ts";
 
 const NEW_CURSOR: FoldCursor = { epochs: [], base: 0, patterns: 0, problems: [] };
 
@@ -100,10 +100,6 @@ export class DeviceDraft {
   }
 
   write(): FoldDeviceWrite {
-    const registers = new Map<string, Uint8Array | null>();
-    for (const [id, register] of this.#written) {
-      registers.set(id, register === null ? null : encodeRegister(register));
-    }
-    return { key: this.key, cursor: this.#cursor, registers };
+    return { key: this.key, cursor: this.#cursor, registers: encodeRegisters(this.#written) };
   }
 }

@@ -63,24 +63,46 @@ export const SPACE_MAX = 0xffff;
 
 assert(limits.WEIGHT_MAX <= 0xffff, "a weight fits its field");
 
-/** The bytes of a register; {@link decodeRegister} gives back an equal one. */
-export function encodeRegister(register: Register): Uint8Array {
-  const vector = register.kind === "live" ? register.vector : null;
-  const bytes = new Uint8Array(HEAD_BYTES + 2 * (vector?.length ?? 0));
-  const view = new DataView(bytes.buffer);
+/**
+ * The bytes of every register by pattern id, null for null; {@link decodeRegister} gives back an
+ * equal one. They lie in one buffer: a buffer each is what encoding would mostly cost.
+ */
+export function encodeRegisters(
+  registers: ReadonlyMap<string, Register | null>,
+): Map<string, Uint8Array | null> {
+  let length = 0;
+  for (const register of registers.values()) length += bytesOf(register);
+  const buffer = new ArrayBuffer(length);
+  const encoded = new Map<string, Uint8Array | null>();
+  let at = 0;
+  for (const [id, register] of registers) {
+    const bytes = register === null ? null : new Uint8Array(buffer, at, bytesOf(register));
+    if (register !== null && bytes !== null) write(register, bytes);
+    encoded.set(id, bytes);
+    at += bytes?.length ?? 0;
+  }
+  return encoded;
+}
+
+function bytesOf(register: Register | null): number {
+  if (register === null) return 0;
+  return HEAD_BYTES + (register.kind === "live" ? 2 * register.vector.length : 0);
+}
+
+function write(register: Register, bytes: Uint8Array): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   view.setUint8(0, FORMAT);
   view.setUint8(1, register.kind === "live" ? KIND_LIVE : KIND_TOMBSTONE);
   view.setFloat64(2, register.epoch, true);
   view.setFloat64(10, register.seq, true);
   view.setFloat64(18, register.bucket, true);
-  if (register.kind === "tombstone") return bytes;
+  if (register.kind === "tombstone") return;
   view.setFloat64(26, register.updatedAtS, true);
   view.setUint32(34, register.samples, true);
   view.setUint16(38, register.weight, true);
   view.setUint16(40, register.successPermille, true);
   view.setUint16(42, register.space, true);
   writeVector(register.vector, bytes);
-  return bytes;
 }
 
 function writeVector(vector: GridVector, bytes: Uint8Array): void {
@@ -94,7 +116,7 @@ function writeVector(vector: GridVector, bytes: Uint8Array): void {
   }
 }
 
-/** Throws `SerializationError("record.register")` on anything {@link encodeRegister} would not write. */
+/** Throws `SerializationError("record.register")` on anything {@link encodeRegisters} would not write. */
 export function decodeRegister(bytes: Uint8Array): Register {
   const [format = FORMAT] = bytes;
   demand(format === FORMAT, `has format ${format}; this version reads ${FORMAT}`, bytes);

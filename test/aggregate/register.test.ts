@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { forgetMarkCount, forgetMarkRow } from "../../src/aggregate/forget-mark.ts";
-import { decodeRegister, encodeRegister, type Register } from "../../src/aggregate/register.ts";
+import { decodeRegister, encodeRegisters, type Register } from "../../src/aggregate/register.ts";
 import {
   addSums,
   contribute,
@@ -30,7 +30,27 @@ const live = fc.record({
 const tombstone = fc.record({ kind: fc.constant("tombstone" as const), ...written });
 const register: fc.Arbitrary<Register> = fc.oneof(live, tombstone);
 
+/** The bytes of a register that is written alone. */
+function encodeRegister(value: Register): Uint8Array {
+  const bytes = encodeRegisters(new Map([["p", value]])).get("p");
+  if (!bytes) throw new Error("a register has bytes");
+  return bytes;
+}
+
 describe("register", () => {
+  it("has the same bytes alone and among others, and none has no bytes", () => {
+    fc.assert(
+      fc.property(fc.array(fc.option(register), { maxLength: 6 }), (values) => {
+        const registers = new Map(values.map((value, at) => [`p${at}`, value]));
+        const alone = values.map((value, at) => [
+          `p${at}`,
+          value === null ? null : encodeRegister(value),
+        ]);
+        expect([...encodeRegisters(registers)]).toEqual(alone);
+      }),
+    );
+  });
+
   it("comes back from its bytes as it was", () => {
     fc.assert(
       fc.property(register, (value) => {

@@ -23,6 +23,7 @@ import { type Domain, domainOf, intoDomain, loudness, type Mode, outOfDomain } f
 import { toSpace } from "./klt.ts";
 import type { CodecModel, CodecModels } from "./model.ts";
 import { fitBlock, type SteplessPlan } from "./rate-control.ts";
+import { roundInto } from "./round.ts";
 import { scaleByte, scaleOf } from "./scales.ts";
 import { seedOf, TRACKING_SEED } from "./seed.ts";
 import { requireStep } from "./step.ts";
@@ -75,8 +76,6 @@ export interface Codec1Decoded {
 const FLAG_UNBIASED = 1;
 const FLAG_64 = 2;
 const HEAD_BYTES = 5;
-/** No honest residual is larger, and the sum with a reference saturates at an int16. */
-const RESIDUAL_MAX = 0x1ffff;
 
 /** What both sides know before the step and the bytes that follow it. */
 interface Frame {
@@ -256,17 +255,10 @@ function residualsOf(
     }
     outOfDomain(domain, decoded, from, seeds[index] as number);
     const residual = residuals.subarray(index * dim, (index + 1) * dim);
-    roundTo(residual, decoded, from);
+    roundInto(residual, decoded, from);
     if (model !== null && kind === "absolute") addTo(residual, model.mean);
     return residual;
   });
-}
-
-function roundTo(residual: Int32Array, decoded: Float64Array, from: number): void {
-  for (let at = 0; at < residual.length; at += 1) {
-    const rounded = Math.round(decoded[from + at] as number);
-    residual[at] = Math.min(RESIDUAL_MAX, Math.max(-RESIDUAL_MAX, rounded));
-  }
 }
 
 function addTo(residual: Int32Array, mean: GridVector): void {

@@ -27,9 +27,6 @@ export const CLASSES = 49;
 export const ROWS = 2 * CLASSES;
 /** Starts of one row: one per symbol, and the end. */
 export const ROW_STARTS = SYMBOLS + 1;
-/** One in so many slots of a row is looked up: the first symbol that may own it. */
-export const FIRST_SHIFT = 7;
-export const FIRSTS = SHARES >> FIRST_SHIFT;
 /** Shifts of one row: magnitudes 0 (unused), 1, 2, ≥ 3. */
 export const ROW_SHIFTS = 4;
 export const SHIFT_UNIT = 256;
@@ -43,8 +40,6 @@ export const ESCAPE_LENGTH_BITS = 4;
 export interface EntropyModel {
   /** `starts[row * ROW_STARTS + symbol]`. */
   readonly starts: Uint16Array;
-  /** `firsts[row * FIRSTS + (slot >> FIRST_SHIFT)]`: the symbol that owns the lowest such slot. */
-  readonly firsts: Uint8Array;
   /** `shifts[row * ROW_SHIFTS + min(magnitude, 3)]`. */
   readonly shifts: Int16Array;
   /** The mean level of each class in 1/1024, where a level counts for at most 30; never falling. */
@@ -75,19 +70,7 @@ export function entropyModel(
     }
     assert(start === SHARES, "the shares of a row add up");
   }
-  return { starts, firsts: firstsOf(starts), shifts, means, bits, rates };
-}
-
-function firstsOf(starts: Uint16Array): Uint8Array {
-  const firsts = new Uint8Array(ROWS * FIRSTS);
-  for (let row = 0; row < ROWS; row += 1) {
-    let symbol = 0;
-    for (let at = 0; at < FIRSTS; at += 1) {
-      while ((starts[row * ROW_STARTS + symbol + 1] as number) <= at << FIRST_SHIFT) symbol += 1;
-      firsts[row * FIRSTS + at] = symbol;
-    }
-  }
-  return firsts;
+  return { starts, shifts, means, bits, rates };
 }
 
 /** The row of a coefficient under quantiser 0: twice its class. Both in 1/32 octaves of grid steps. */

@@ -120,7 +120,7 @@ function readBlock(bytes: Uint8Array, plan: BlockPlan, sink: VectorSink): void {
       throw new ProtocolError("codec.class", `vector ${index} is not of the class that it names`);
     }
   }
-  decoder.end();
+  decoder.finish();
 }
 
 function takeClass(decoder: RansDecoder, block: Block, kind: VectorKind): number {

@@ -24,6 +24,8 @@ export const STATE_MIN = 1 << 23;
 const STATE_END = 2 ** 31;
 /** The stream of no symbols at all; every other one adds its bits, and rounds up. */
 export const STATE_BYTES = 4;
+/** Whoever reads without asking first whether a byte is needed reads no further behind the end. */
+const AFTER_END = 2;
 
 assert(STATE_MIN % SHARES === 0, "decoding undoes encoding");
 assert(STATE_MIN * 2 ** 8 === STATE_END, "one byte leads from too small to too large");
@@ -83,7 +85,9 @@ export class RansEncoder {
  * is open to `vector-reader.ts`, which takes thousands of symbols at a time.
  */
 export class RansDecoder {
+  /** The stream, and {@link AFTER_END} zeros that are no part of it. */
   readonly bytes: Uint8Array;
+  readonly end: number;
   /** The byte that is needed next. */
   at = STATE_BYTES;
   state: number;
@@ -92,8 +96,10 @@ export class RansDecoder {
     if (bytes.length < STATE_BYTES) {
       throw new ProtocolError("codec.truncated", "the entropy-coded stream has no first state");
     }
-    this.bytes = bytes;
-    this.state = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+    this.end = bytes.length;
+    this.bytes = new Uint8Array(bytes.length + AFTER_END);
+    this.bytes.set(bytes);
+    this.state = new DataView(this.bytes.buffer).getUint32(0, true);
     if (this.state < STATE_MIN || this.state >= STATE_END) {
       throw new ProtocolError("codec.state", "the entropy coder's first state is out of range");
     }
@@ -111,7 +117,7 @@ export class RansDecoder {
   #advance(offset: number, share: number): void {
     let state = Math.imul(share, this.state >> SHARE_BITS) + offset;
     while (state < STATE_MIN) {
-      if (this.at === this.bytes.length) throw endsEarly();
+      if (this.at === this.end) throw endsEarly();
       state = (state << 8) | (this.bytes[this.at] as number);
       this.at += 1;
     }
@@ -119,8 +125,8 @@ export class RansDecoder {
   }
 
   /** Throws unless every byte was used and the state is the one that every encoder starts from. */
-  end(): void {
-    if (this.at === this.bytes.length && this.state === STATE_MIN) return;
+  finish(): void {
+    if (this.at === this.end && this.state === STATE_MIN) return;
     throw new ProtocolError(
       "codec.trailing",
       "the entropy-coded stream does not end where it should",

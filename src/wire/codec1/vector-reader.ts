@@ -2,26 +2,17 @@
  * Reading the indices of one vector, and what they stand for.
  *
  * This is where a server spends its time on a delta, thousands of symbols a frame; so it is one
- * loop over local variables. A table says which symbol may own a slot (it is that one or, seldom, one
- * of the next), and the sign is taken without a branch, because every second guess at it would be
- * wrong. What it computes is what rans.ts, contexts.ts and block.ts say.
+ * loop over local variables and ready tables (reading-tables.ts), and free of branches wherever a
+ * guess would often be wrong: which of a symbol's signs, how many bytes the state needs, whether the
+ * magnitude is 0. What it computes is what rans.ts, contexts.ts and block.ts say.
  * @module
  */
 import { ProtocolError } from "../../core/index.ts";
 import { type Contexts, MEAN_FIRST, meanAfter, rowAt } from "./contexts.ts";
-import {
-  ESCAPE,
-  ESCAPE_LENGTH_BITS,
-  FIRST_SHIFT,
-  FIRSTS,
-  MAGNITUDE_MAX,
-  ROW_SHIFTS,
-  ROW_STARTS,
-  SHIFT_UNIT,
-} from "./entropy.ts";
+import { ESCAPE, ESCAPE_LENGTH_BITS, MAGNITUDE_MAX, SHIFT_UNIT } from "./entropy.ts";
 import type { Block } from "./plan.ts";
-import { endsEarly, type RansDecoder, SHARE_BITS, SHARES, STATE_MIN } from "./rans.ts";
-import { levelOf } from "./trellis.ts";
+import { endsEarly, type RansDecoder, SHARE_BITS, SHARES } from "./rans.ts";
+import { FIRST_SHIFT, FIRSTS, ROW_PLACES, readingTablesOf } from "./reading-tables.ts";
 
 /** Where a vector's numbers go, from `at` on. */
 export interface VectorSink {
@@ -42,13 +33,12 @@ export function readVector(
   contexts: Contexts,
   sink: VectorSink,
 ): void {
-  const { starts, firsts, shifts } = model;
+  const { firsts, ends, slots, levels, values } = readingTablesOf(model);
   const { next } = trellis;
-  const { bytes } = decoder;
+  const { bytes, end } = decoder;
   const { indices, coefficients, unit, at: from } = sink;
   const { ceilings, follows } = contexts;
   const count = ceilings.length;
-  const bytesEnd = bytes.length;
   let { state, at: byteAt } = decoder;
   let path = 0;
   let mean = MEAN_FIRST;
@@ -56,37 +46,34 @@ export function readVector(
     const q = path & 1;
     const row = (follows ? rowAt(contexts, at, mean) : (ceilings[at] as number)) + q;
     const slot = state & (SHARES - 1);
-    const base = row * ROW_STARTS;
-    let place = base + (firsts[row * FIRSTS + (slot >> FIRST_SHIFT)] as number);
-    let end = starts[place + 1] as number;
-    while (slot >= end) {
-      place += 1;
-      end = starts[place + 1] as number;
-    }
-    let magnitude = place - base;
-    const start = starts[place] as number;
+    let place = row * ROW_PLACES + (firsts[row * FIRSTS + (slot >> FIRST_SHIFT)] as number);
+    while (slot >= (ends[place] as number)) place += 1;
+    const owned = slots[place] as number;
     // A magnitude above 0 has half of its share for each sign; the upper half is minus.
-    const share = (end - start) >> Math.min(magnitude, 1);
-    const beyond = slot - start - share;
+    const share = owned >> SHARE_BITS;
+    const beyond = slot - (owned & (SHARES - 1)) - share;
     const sign = ~(beyond >> 31);
     state = Math.imul(share, state >> SHARE_BITS) + beyond + (share & ~sign);
-    while (state < STATE_MIN) {
-      if (byteAt === bytesEnd) throw endsEarly();
-      state = (state << 8) | (bytes[byteAt++] as number);
-    }
+    // A state from 2^23 on needs no byte, one from 2^15 on needs one, any other two.
+    const needed = (Math.clz32(state) - 1) >> 3;
+    const following = ((bytes[byteAt] as number) << 8) | (bytes[byteAt + 1] as number);
+    state = (state << (8 * needed)) | (following >> (16 - 8 * needed));
+    byteAt += needed;
+    if (byteAt > end) throw endsEarly();
+    let magnitude = place & (ROW_PLACES - 1);
+    let level = levels[place] as number;
+    let value = values[place] as number;
     if (magnitude === ESCAPE) {
       decoder.state = state;
       decoder.at = byteAt;
       magnitude = takeEscape(decoder);
+      level += 2 * (magnitude - ESCAPE);
+      value += 2 * (magnitude - ESCAPE) * SHIFT_UNIT;
       state = decoder.state;
       byteAt = decoder.at;
     }
-    const level = levelOf(q, magnitude);
     indices[from + at] = (magnitude ^ sign) - sign;
-    if (coefficients !== null) {
-      const shift = shifts[row * ROW_SHIFTS + Math.min(magnitude, 3)] as number;
-      coefficients[from + at] = (level * SHIFT_UNIT - shift) * unit * (1 + 2 * sign);
-    }
+    if (coefficients !== null) coefficients[from + at] = ((value ^ sign) - sign) * unit;
     if (follows) mean = meanAfter(contexts, at, mean, level);
     path = next[2 * path + (magnitude & 1)] as number;
   }

@@ -20,7 +20,7 @@ function encoded(numbers: readonly (readonly [value: number, count: number])[]):
 function decoded(bytes: Uint8Array, counts: readonly number[]): number[] {
   const decoder = new RansDecoder(bytes);
   const values = counts.map((count) => decoder.bits(count));
-  decoder.end();
+  decoder.finish();
   return values;
 }
 
@@ -48,7 +48,7 @@ describe("codec 1: rANS", () => {
     for (let count = 0; count <= 15; count += 1) encoder.putBits((1 << count) - 1, count);
     const decoder = new RansDecoder(encoder.finish());
     for (let count = 0; count <= 15; count += 1) expect(decoder.bits(count)).toBe((1 << count) - 1);
-    decoder.end();
+    decoder.finish();
   });
 
   it("one byte less, one more or one flipped in the state is refused", () => {
