@@ -6,7 +6,9 @@
  *                                          ↘ failed, or nothing heard in time
  *
  * Packing is what makes the queue fast (64 deltas in one job: 98k/s against
- * 15k/s one by one). How long a batch stays open follows the load by itself: one
+ * 15k/s one by one). All shards close their batches at one moment, at most a linger after the
+ * first delta of any, so that their adds leave together and the queue writes its
+ * file once for all. How long a batch stays open follows the load by itself: one
  * that has lingered while another of its shard is still being added goes on
  * filling until that is answered, because a queue that is busy gains nothing
  * from smaller batches. Adds of a shard overlap up to a bound and begin in order,
@@ -39,7 +41,7 @@ interface Batch {
   readonly shard: number;
   readonly items: BatchItem[];
   bytes: number;
-  /** Age timer while open, deadline timer once closed. */
+  /** While it stays open behind another, until when at most; once closed, its deadline. */
   timer: Timer | null;
   /** Old enough: it stays open only while another batch of the shard is being added. */
   lingered: boolean;
@@ -75,6 +77,8 @@ export class Batcher {
   readonly #deltasPerAdd: Histogram;
   readonly #addMs: Histogram;
   #failedAtMs: number | null = null;
+  /** When the open batches have lingered. */
+  #linger: Timer | null = null;
 
   constructor(options: BatcherOptions) {
     this.#options = options;
@@ -114,8 +118,8 @@ export class Batcher {
     let batch = lane.open;
     if (batch === null) {
       batch = { shard, items: [], bytes: 0, timer: null, lingered: false, answered: false };
-      batch.timer = clock.after(limits.batchLingerMs, () => this.#aged(shard));
       lane.open = batch;
+      this.#linger ??= clock.after(limits.batchLingerMs, () => this.#lingered());
     }
     batch.items.push(item);
     batch.bytes += bytes;
@@ -126,7 +130,7 @@ export class Batcher {
 
   /** Closes every open batch now and resolves when no delta is unanswered. Bounded by the add timeout. */
   async flush(): Promise<void> {
-    for (const shard of this.#lanes.keys()) this.#close(shard);
+    this.#closeAll();
     if (this.#isIdle()) return;
     await new Promise<void>((resolve) => {
       this.#idle.push(resolve);
@@ -135,8 +139,8 @@ export class Batcher {
 
   /** Gives up: every delta without an answer fails now, and nothing is added any more. */
   abort(): void {
-    for (const [shard, lane] of this.#lanes.entries()) {
-      this.#close(shard);
+    this.#closeAll();
+    for (const lane of this.#lanes) {
       const error = new TransportError(
         "queue.closing",
         "the gateway stops before the add was durable",
@@ -152,9 +156,14 @@ export class Batcher {
     return lane;
   }
 
+  #lingered(): void {
+    this.#linger = null;
+    for (const shard of this.#lanes.keys()) this.#aged(shard);
+  }
+
   #aged(shard: number): void {
     const { open, running } = this.#lane(shard);
-    if (open === null) return;
+    if (open === null || open.lingered) return;
     if (running.size === 0) {
       this.#close(shard);
       return;
@@ -163,6 +172,12 @@ export class Batcher {
     const { limits, clock } = this.#options;
     const restMs = (BUSY_LINGERS - 1) * limits.batchLingerMs;
     open.timer = clock.after(restMs, () => this.#close(shard));
+  }
+
+  #closeAll(): void {
+    this.#linger?.cancel();
+    this.#linger = null;
+    for (const shard of this.#lanes.keys()) this.#close(shard);
   }
 
   #close(shard: number): void {

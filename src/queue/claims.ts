@@ -6,7 +6,7 @@
  * Job data is JSON, so bytes in it are base64: a third more of them, stringified,
  * parsed and copied in the gateway, in Redis' script and in the worker. As a value of their own
  * they stay bytes. The commands of one add leave on one connection, which keeps their order, so
- * a job never precedes its bytes. Whoever dies before the job is there leaves a value that
+ * a job never precedes its bytes; and in one write, with those of other shards' adds of that turn. Whoever dies before the job is there leaves a value that
  * expires; while a job is open its bytes have no expiry, however long it waits.
  *
  * Their key is the one where BullMQ would keep the job's log, which we never write. So the very
@@ -18,6 +18,7 @@ import { randomUUID } from "node:crypto";
 import type { JobsOptions } from "bullmq";
 import type { Cluster, Redis } from "ioredis";
 import { ProtocolError } from "../core/index.ts";
+import { gather } from "../redis/index.ts";
 
 /** How long bytes live whose job did not come, milliseconds. */
 export const ORPHAN_MS = 24 * 60 * 60 * 1_000;
@@ -67,12 +68,13 @@ export class ClaimWriter {
     add: (data: ClaimData, options: JobsOptions) => Promise<unknown>,
   ): Promise<void> {
     this.#count += 1;
+    gather(this.#client);
     const jobId = `${this.#prefix}${this.#count}`;
     const key = keyOf(base, jobId);
     const stored = this.#client.set(key, bytes, "PX", ORPHAN_MS);
     const added = add({ beside: true }, { jobId });
     // Finds nothing where a fast consumer is done with the job already: that is no failure.
-    const kept = afterwards(() => this.#client.persist(key));
+    const kept = atTurnsEnd(this.#client, () => this.#client.persist(key));
     const outcomes = await Promise.allSettled([stored, added, kept]);
     // Bytes whose job was refused must not stay for ever.
     if (outcomes[1].status === "rejected") this.#client.pexpire(key, ORPHAN_MS).catch(() => {});
@@ -85,9 +87,9 @@ export class ClaimWriter {
  * Runs `act` when the turn has issued its commands: BullMQ issues that of an add some promises
  * later. Were it later still, only a crash in between would leave bytes that never expire.
  */
-function afterwards<T>(act: () => Promise<T>): Promise<T> {
+function atTurnsEnd<T>(client: Redis, act: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    setImmediate(() => void act().then(resolve, reject));
+    gather(client, () => void act().then(resolve, reject));
   });
 }
 
@@ -95,6 +97,7 @@ function afterwards<T>(act: () => Promise<T>): Promise<T> {
 export function claimedBytes(client: Redis | Cluster, base: string): ClaimedBytes {
   return {
     async read(jobId) {
+      gather(client);
       const bytes = await client.getBuffer(keyOf(base, jobId));
       if (bytes !== null) return bytes;
       if ((await client.exists(`${base}:${jobId}`)) === 0) {

@@ -67,6 +67,8 @@ interface ConsumerParts {
   readonly claims?: ClaimedBytes;
   /** Mends what workers with a wrong clock have left; gives how much that was. */
   readonly mendClocks?: () => Promise<number>;
+  /** Lets what is told to the backend in this turn leave together. */
+  readonly gather?: () => void;
   /** Drops the connections without asking the server. */
   readonly dispose: () => Promise<void>;
 }
@@ -150,6 +152,8 @@ export class ShardConsumer implements DeltaConsumer {
       // A plain error of ours: BullMQ gives some names and whole messages a meaning of its own.
       throw new Error(`handler: ${messageOf(error)}`, { cause: error });
     } finally {
+      // One commit ends many jobs in one turn, and each of them is now reported.
+      this.#parts?.gather?.();
       this.#running.delete(run);
       if (this.#running.size === 0) this.#whenIdle?.();
     }

@@ -12,7 +12,13 @@
 import { type Job, Queue, Worker } from "bullmq";
 import { Cluster, type Redis } from "ioredis";
 import { type Clock, messageOf, TransportError, within } from "../core/index.ts";
-import { type ClientSettings, connectMasters, openClient, replicasOf } from "../redis/index.ts";
+import {
+  type ClientSettings,
+  connectMasters,
+  gather,
+  openClient,
+  replicasOf,
+} from "../redis/index.ts";
 import { ClaimWriter, claimedBytes } from "./claims.ts";
 import { ShardConsumer } from "./consumer.ts";
 import { errorLog } from "./failures.ts";
@@ -168,6 +174,7 @@ function redisConsumer(
       return {
         ...{ worker, queue, dispose },
         claims: claimedBytes(connection, base),
+        gather: () => gather(connection),
         mendClocks: () => mendClocks(connection, { base, lockMs }),
       };
     },

@@ -128,6 +128,18 @@ describe("the batcher", () => {
     expect(producer.held.map((held) => held.shard)).toEqual([0, 1]);
   });
 
+  test("closes the batches of all shards at one moment, when the oldest delta has lingered", async () => {
+    const { add, producer, clock } = setUp();
+    add(1, { shard: 1 });
+    await clock.advance(2);
+    add(2, { shard: 0 });
+    await clock.advance(1);
+    expect(producer.held.map((held) => held.shard)).toEqual([0, 1]);
+    add(3, { shard: 0 });
+    await clock.advance(2);
+    expect(producer.held).toHaveLength(2);
+  });
+
   test("adds at most so many batches of a shard at once, and begins them in order", async () => {
     const { add, producer, batcher, settled } = setUp({ batchCountMax: 1, addsPerShardMax: 2 });
     for (let id = 1; id <= 5; id += 1) add(id);

@@ -20,7 +20,7 @@ import { assert, ProtocolError } from "../../core/index.ts";
 export const SHARE_BITS = 15;
 /** All shares of one row add up to this. */
 export const SHARES = 1 << SHARE_BITS;
-export const STATE_MIN = 1 << 23;
+const STATE_MIN = 1 << 23;
 const STATE_END = 2 ** 31;
 /** The stream of no symbols at all; every other one adds its bits, and rounds up. */
 export const STATE_BYTES = 4;
