@@ -1,8 +1,10 @@
 /**
- * Gathering: what a connection is told within one turn of the event loop leaves in one write.
+ * Gathering: what a connection is told within one turn leaves in one write.
  *
- * A client writes every command as it comes: a system call here, a read there, and where Redis syncs
- * its file always, a sync each. Commands of one turn cannot wait for each other's answers anyway.
+ * A turn is a callback of the event loop with every promise that settles because of it; nothing is
+ * read meanwhile, so commands of one turn do not wait for each other's answers anyway. A client
+ * writes each as it comes: a system call here, a read there, and where Redis syncs its file always,
+ * a sync each.
  * @module
  */
 import { Cluster, type Redis } from "ioredis";
@@ -25,9 +27,14 @@ export function gather(client: Redis | Cluster, last?: () => void): void {
   const lasts = last === undefined ? [] : [last];
   turns.set(key, lasts);
   stream?.cork();
-  setImmediate(() => {
+  atTurnsEnd(() => {
     turns.delete(key);
     for (const act of lasts) act();
     stream?.uncork();
   });
+}
+
+/** A tick that a promise asks for comes when no promise is left to go on. */
+function atTurnsEnd(act: () => void): void {
+  queueMicrotask(() => process.nextTick(act));
 }
