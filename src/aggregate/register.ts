@@ -76,10 +76,14 @@ export function encodeRegisters(
   const encoded = new Map<string, Uint8Array | null>();
   let at = 0;
   for (const [id, register] of registers) {
-    const bytes = register === null ? null : new Uint8Array(buffer, at, bytesOf(register));
-    if (register !== null && bytes !== null) write(register, bytes);
+    if (register === null) {
+      encoded.set(id, null);
+      continue;
+    }
+    const bytes = new Uint8Array(buffer, at, bytesOf(register));
+    write(register, bytes);
     encoded.set(id, bytes);
-    at += bytes?.length ?? 0;
+    at += bytes.length;
   }
   return encoded;
 }

@@ -6,8 +6,9 @@
  * Job data is JSON, so bytes in it are base64: a third more of them, stringified,
  * parsed and copied in the gateway, in Redis' script and in the worker. As a value of their own
  * they stay bytes. The commands of one add leave on one connection, which keeps their order, so
- * a job never precedes its bytes; and in one write, with those of other shards' adds of that turn. Whoever dies before the job is there leaves a value that
- * expires; while a job is open its bytes have no expiry, however long it waits.
+ * a job never precedes its bytes; and in one write, with those of other shards' adds of that turn.
+ * Whoever dies before the job is there leaves a value that expires; while a job is open its bytes
+ * have no expiry, however long it waits.
  *
  * Their key is the one where BullMQ would keep the job's log, which we never write. So the very
  * script that removes a job removes its bytes, and neither is ever there without the other.
