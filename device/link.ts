@@ -7,6 +7,7 @@
  * connection that ends is thrown away whole.
  * @module
  */
+import { Socket } from "node:net";
 import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import {
   type Clock,
@@ -36,8 +37,10 @@ export interface LinkOptions {
   readonly password: string | undefined;
   readonly tls: TlsOptions | undefined;
   readonly keepaliveS: number;
-  /** For CONNACK, and again for SUBACK. */
+  /** For a server's TCP connection, and again for SUBACK. */
   readonly connectTimeoutMs: number;
+  /** From the beginning to CONNACK: a server that many come back to at once lets them in one by one. */
+  readonly loginTimeoutMs: number;
   /**
    * The pull to publish after CONNACK and before the SUBSCRIBE, so that the gateway knows what this
    * device holds and reads before it answers; null for none.
@@ -98,7 +101,7 @@ export const openMqttLink: OpenLink = async (options, handlers) => {
 };
 
 function clientOptions(options: LinkOptions): IClientOptions {
-  const { key, username, password, tls, keepaliveS, connectTimeoutMs } = options;
+  const { key, username, password, tls, keepaliveS, loginTimeoutMs } = options;
   const pem = (value: string | Uint8Array) =>
     typeof value === "string" ? value : Buffer.from(value);
   return {
@@ -108,7 +111,7 @@ function clientOptions(options: LinkOptions): IClientOptions {
     ...(password === undefined ? {} : { password }),
     clean: true,
     keepalive: keepaliveS,
-    connectTimeout: connectTimeoutMs,
+    connectTimeout: loginTimeoutMs,
     reconnectPeriod: 0,
     resubscribe: false,
     queueQoSZero: false,
@@ -152,12 +155,15 @@ class MqttLink implements Link {
 
   /** Resolves once CONNACK and SUBACK are in. */
   async opened(): Promise<void> {
-    await this.#event("connect", "connack");
-    const { key } = this.#options;
+    const { key, connectTimeoutMs, loginTimeoutMs } = this.#options;
+    await Promise.all([
+      this.#bounded("TCP connection", connectTimeoutMs, (resolve) => this.#onTcp(resolve)),
+      this.#bounded("CONNACK", loginTimeoutMs, (resolve) => this.#client.once("connect", resolve)),
+    ]);
     const greeting = this.#options.greeting();
     if (greeting !== null) void this.publish(greeting);
     const topics = [topicOf(key, "down"), topicOf(key, "err")];
-    await this.#bounded("suback", (resolve, reject) => {
+    await this.#bounded("SUBACK", connectTimeoutMs, (resolve, reject) => {
       this.#client.subscribe(topics, { qos: 1 }, (error) => {
         if (error)
           reject(new TransportError("connect.suback", `SUBSCRIBE refused: ${messageOf(error)}`));
@@ -167,15 +173,19 @@ class MqttLink implements Link {
     this.#opened = true;
   }
 
-  #event(event: "connect", step: string): Promise<void> {
-    return this.#bounded(step, (resolve) => this.#client.once(event, () => resolve()));
+  /** A WebSocket does not show its TCP connection; it has until CONNACK. */
+  #onTcp(connected: () => void): void {
+    const { stream } = this.#client;
+    if (stream instanceof Socket && stream.connecting) stream.once("connect", connected);
+    else connected();
   }
 
   #bounded(
     step: string,
+    withinMs: number,
     begin: (resolve: () => void, reject: (error: OmegaError) => void) => void,
   ): Promise<void> {
-    const { clock, connectTimeoutMs, url } = this.#options;
+    const { clock, url } = this.#options;
     return new Promise((resolve, reject) => {
       const settle = (act: () => void) => {
         timer.cancel();
@@ -183,8 +193,8 @@ class MqttLink implements Link {
         act();
       };
       const onClose = () => settle(() => reject(this.#failure()));
-      const timer = clock.after(connectTimeoutMs, () => {
-        const message = `${url}: no ${step} within ${connectTimeoutMs} ms`;
+      const timer = clock.after(withinMs, () => {
+        const message = `${url}: no ${step} within ${withinMs} ms`;
         settle(() => reject(new TimeoutError("connect.timeout", message)));
       });
       this.#client.on("close", onClose);

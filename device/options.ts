@@ -53,8 +53,13 @@ export interface SyncClientOptions {
   readonly retryAttempts?: number;
   /** Seconds to wait for an acknowledgement before reconnecting, above 0 to 300. Default 30. */
   readonly timeout?: number;
-  /** For CONNACK, then for SUBACK, 100–60,000. Default 4000. */
+  /** For a gateway's TCP connection, then for SUBACK, 100–60,000. Default 4000. */
   readonly connectTimeoutMs?: number;
+  /**
+   * From the beginning of an attempt to CONNACK, 100–300,000. Default 30,000: when thousands come
+   * back at once, a gateway lets them in one by one.
+   */
+  readonly loginTimeoutMs?: number;
   /** Reconnect delays. Default full jitter from 1 s to 300 s. */
   readonly backoff?: BackoffPolicy;
   /** Uptime after which failures are forgotten, ms. Default 60,000. */
@@ -145,6 +150,7 @@ export function resolveOptions(options: SyncClientOptions): ResolvedOptions {
     retryAttempts: options.retryAttempts ?? 3,
     timeout: options.timeout ?? 30,
     connectTimeoutMs: options.connectTimeoutMs ?? 4_000,
+    loginTimeoutMs: options.loginTimeoutMs ?? 30_000,
     backoff,
     stableMs: options.stableMs ?? 60_000,
     failBackMs: options.failBackMs ?? 600_000,
@@ -232,6 +238,7 @@ function checkNumbers(options: ResolvedOptions, anyInterval: boolean, faults: st
   integer("dim", limits.DIMENSION_MIN, limits.DIMENSION_MAX);
   integer("retryAttempts", 3, 5);
   integer("connectTimeoutMs", 100, 60_000);
+  integer("loginTimeoutMs", 100, 300_000);
   integer("keepalive", 10, 65_535);
   integer("stableMs", 0, 86_400_000);
   integer("failBackMs", 0, 86_400_000);

@@ -152,7 +152,7 @@ export class SyncClient {
 
   #connector(engine: Engine, session: Session): Connector {
     const { endpoints, backoff, stableMs, failBackMs, random, clock, openLink } = this.#options;
-    const { credentials, tls, keepalive, connectTimeoutMs } = this.#options;
+    const { credentials, tls, keepalive, connectTimeoutMs, loginTimeoutMs } = this.#options;
     const { password } = credentials;
     return new Connector(
       {
@@ -167,6 +167,7 @@ export class SyncClient {
           tls,
           keepaliveS: keepalive,
           connectTimeoutMs,
+          loginTimeoutMs,
           greeting: () => session.greeting(),
           clock,
         },

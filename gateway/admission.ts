@@ -40,11 +40,6 @@ export class Admission {
     return this.#connects.take() ? "due" : "wait";
   }
 
-  /** Gives back a token that {@link turn} spent and no login has used. */
-  unspent(): void {
-    this.#connects.giveBack();
-  }
-
   /**
    * Why a CONNECT from `address` is refused as busy, as a dotted reason; `null` when it may go on.
    * `due` when a token was spent on it.

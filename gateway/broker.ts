@@ -59,8 +59,8 @@ export interface Arrival {
   readonly due: boolean;
   /** Called once, when the CONNECT was accepted. */
   readonly onAccepted: () => void;
-  /** Called once, when its sender had hung up before it could be judged. */
-  readonly onHungUp: () => void;
+  /** What was read of it already. */
+  readonly said?: Buffer;
 }
 
 /** The part of {@link Downlink} that lives inside the broker. */
@@ -177,11 +177,6 @@ export class Broker {
     const guarded = guard(socket, {
       clock: this.#options.clock,
       onViolation: (error) => this.#blame(connection, error),
-      onGreeting: () => this.#aedes.handle(guarded.stream),
-      onHungUp: () => {
-        connection.closedFor ??= "connect.gone";
-        arrival.onHungUp();
-      },
     });
     this.#accepted += 1;
     const connection: Connection = {
@@ -199,9 +194,9 @@ export class Broker {
     };
     this.#connections.add(connection);
     (guarded.stream as ConnectionStream)[CONNECTION] = connection;
-    // aedes hears of errors only once it was handed the stream.
-    guarded.stream.on("error", (error) => this.#blame(connection, error));
     guarded.stream.once("close", () => this.#gone(connection));
+    this.#aedes.handle(guarded.stream);
+    guarded.begin(arrival.said);
   }
 
   /** Device names of the live sessions, for closing them in steps. */

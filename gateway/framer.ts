@@ -86,11 +86,6 @@ export class PacketFramer {
     return this.#phase === "waiting";
   }
 
-  /** What has come behind the CONNECT and waits for its answer. */
-  get heldBytes(): number {
-    return this.#heldBytes;
-  }
-
   /** Whole packets for one turn, at most `PACKETS_PER_TURN_MAX` of them; `null` when there are none. */
   take(): Buffer | null {
     return this.#ready.shift() ?? null;

@@ -20,7 +20,7 @@ const CLOSE_FLUSH_MS = 1_000;
 const JOIN_BYTES_MAX = 4 * 1024;
 /** Up to here a shared body is copied behind its head: a part of a release is, a whole one is not. */
 const PACKET_BYTES_COPIED_MAX = 8 * 1024;
-const DEPARTURES_PER_TURN_MAX = 16;
+const DEPARTURES_PER_TURN_MAX = 1;
 const PUBACK_BYTES = 4;
 const PUBACK = 0x40;
 
@@ -28,10 +28,6 @@ export interface GuardOptions {
   readonly clock: Clock;
   /** Called once, just before the connection is closed for what the peer sent. */
   readonly onViolation: (error: ProtocolError) => void;
-  /** Called once, when a whole CONNECT has come and its sender is still there. */
-  readonly onGreeting: () => void;
-  /** Called once, just before the connection is closed because whoever said CONNECT has hung up. */
-  readonly onHungUp: () => void;
 }
 
 export interface Guard {
@@ -42,6 +38,8 @@ export interface Guard {
    * `writableLength` is what either way holds unsent, whichever is more.
    */
   readonly direct: Pick<Writable, "destroyed" | "write" | "writableLength">;
+  /** Reads from now on, after `said`, which was read of the socket already. Called once. */
+  begin(said?: Buffer): void;
   /** After CONNACK 0: packets behind the CONNECT may pass, deltas by the lane. */
   open(lane: UpLane): void;
   /** No packet passes and the socket is not read until `resume`; what the broker writes still leaves. */
@@ -118,44 +116,13 @@ export function unsentBytesOf(stream: Duplex): number {
   return Math.max(stream.writableLength, (stream as GuardedStream)[SOCKET]?.writableLength ?? 0);
 }
 
-/**
- * Guards `socket` (TCP, TLS or WebSocket stream) until it closes.
- *
- * A peer that gave up while it waited in the kernel's backlog or in line has left a CONNECT and the
- * end behind it, which only a later turn of the event loop finds. So a CONNECT with nothing behind
- * it is passed on two turns later, if its sender is still there: in a storm as many logins would
- * be for nobody as for somebody.
- */
+/** Guards `socket` (TCP, TLS or WebSocket stream), paused or not yet flowing, until it closes. */
 export function guard(socket: Duplex, options: GuardOptions): Guard {
   const framer = new PacketFramer();
-  let greeting: "awaited" | "doubted" | "believed" = "awaited";
   let wanted = false;
   let paused = false;
   let held = false;
   let ended = false;
-
-  /** A whole CONNECT is here: is its sender? Whoever goes on talking is. */
-  function doubt(): void {
-    if (greeting === "believed" || !framer.waiting) return;
-    if (framer.heldBytes > 0) {
-      believe();
-    } else if (greeting === "awaited") {
-      greeting = "doubted";
-      setImmediate(() => setImmediate(believe));
-    }
-  }
-
-  function believe(): void {
-    if (greeting === "believed" || stream.destroyed) return;
-    if (socket.readableEnded && framer.heldBytes === 0) {
-      options.onHungUp();
-      stream.destroy();
-      return;
-    }
-    greeting = "believed";
-    options.onGreeting();
-    advance();
-  }
 
   function advance(): void {
     while (wanted && !held && !paused && !stream.destroyed) {
@@ -164,10 +131,11 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
       if (!tellPubacks(stream, packets)) wanted = stream.push(packets);
     }
     if (stream.destroyed) return;
-    if (ended && wanted) {
+    // Whoever ended behind a CONNECT is heard out once that is accepted.
+    if (ended && wanted && !framer.waiting) {
       ended = false;
       stream.push(null);
-    } else if (greeting !== "believed" || (wanted && !held && !paused && !framer.waiting)) {
+    } else if (wanted && !held && !paused && !framer.waiting) {
       socket.resume();
     } else {
       socket.pause();
@@ -182,7 +150,6 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
       refuse(error instanceof ProtocolError ? error : undefined, error);
       return;
     }
-    doubt();
     advance();
   }
 
@@ -227,17 +194,13 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
 
   stream[SOCKET] = socket;
   const onData = (chunk: Buffer) => checked(() => framer.push(chunk));
-  socket.on("data", onData);
-  socket.once("end", () =>
+  const onEnd = () =>
     departures.add(() => {
       ended = true;
-      if (greeting === "awaited") stream.destroy();
-      else advance();
-    }),
-  );
+      advance();
+    });
   socket.on("error", (error) => stream.destroy(new Error(messageOf(error))));
   socket.once("close", () => stream.destroy());
-  socket.resume();
 
   const isFree = () =>
     wanted && !paused && !held && stream.readableLength === 0 && !stream.destroyed;
@@ -245,6 +208,13 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
   return {
     stream,
     direct: directTo(socket, stream),
+    begin(said) {
+      socket.on("data", onData);
+      if (socket.readableEnded) onEnd();
+      else socket.once("end", onEnd);
+      if (said !== undefined) onData(said);
+      else advance();
+    },
     open: (lane) => checked(() => framer.open({ ...lane, isFree })),
     pause() {
       paused = true;

@@ -28,12 +28,15 @@ export interface GatewayLimits {
   readonly connectionsMax: number;
   /** Sockets of the whole gateway without a CONNACK 0 yet (THREATS 13). */
   readonly unauthenticatedMax: number;
-  /** From accept to CONNACK 0, TLS handshake included (THREATS 13). */
+  /**
+   * From accept to a whole greeting (greeting.ts), and again from the end of the line to CONNACK 0,
+   * TLS handshake included (THREATS 13).
+   */
   readonly connectDeadlineMs: number;
   /**
-   * How long a socket may stand in line for its login; then the answer is 3, "server unavailable".
-   * Shorter than the time that devices wait for a CONNACK (the SDK's is 4 s); beyond
-   * `connectDeadlineMs` it means nothing.
+   * How long whoever has said their greeting may stand in line for a login; then the answer is 3,
+   * "server unavailable". Shorter than the time that devices wait for a CONNACK, 30 s for the SDK and
+   * most other clients.
    */
   readonly loginWaitMs: number;
   /** CONNECTs of the whole gateway; those beyond it wait in line. */
@@ -85,8 +88,9 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   unauthenticatedMax: 20_000,
   // The end of thousands takes a moment too, and none is to be there after five seconds.
   connectDeadlineMs: 4_500,
-  loginWaitMs: 3_000,
-  connects: { ratePerS: 1_000, burst: 2_000 },
+  loginWaitMs: 25_000,
+  // A login takes one to two milliseconds of a core, which is for those who are connected as well.
+  connects: { ratePerS: 500, burst: 100 },
   failedLoginsPerAddress: null,
   connectionsPerAddress: null,
   connectsPerDevice: { ratePerS: 0.5, burst: 30 },
@@ -153,11 +157,6 @@ export class TokenBucket {
     if (this.available() < 1) return false;
     this.#tokens -= 1;
     return true;
-  }
-
-  /** Puts a token back that was taken and not used. */
-  giveBack(): void {
-    this.#tokens += 1;
   }
 
   /** Takes one token, on credit if need be; gives milliseconds until the credit is paid back, or 0. */

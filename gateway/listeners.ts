@@ -6,12 +6,16 @@
  *   tls  net.Server ─▶ tls.Server ───────────────────▶ stream
  *   ws   net.Server ─▶ [tls.Server] ─▶ HTTP upgrade ─▶ stream
  *
- * Every socket is accepted by a plain `net.Server` and waits at the door unread,
+ * Every socket is accepted by a plain `net.Server` and waits at the door,
  * before TLS or HTTP spend anything on it.
  * @module
  */
 import type { EventEmitter } from "node:events";
-import { createServer as createHttpServer, type IncomingMessage } from "node:http";
+import {
+  createServer as createHttpServer,
+  Server as HttpServer,
+  type IncomingMessage,
+} from "node:http";
 import { createServer as createNetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
@@ -22,6 +26,13 @@ import type { Arrival } from "./broker.ts";
 import { certificateOf } from "./certificate.ts";
 import { CONNACK, connackBytes } from "./connect.ts";
 import type { Door, Entrance } from "./door.ts";
+import {
+  HTTP_HEADER_BYTES_MAX,
+  type ReadGreeting,
+  readConnect,
+  readHello,
+  readRequest,
+} from "./greeting.ts";
 import type { BoundAddress } from "./ports.ts";
 import type { TlsFiles } from "./tls-files.ts";
 import type { Trust } from "./trust.ts";
@@ -63,10 +74,7 @@ const SUBPROTOCOL = "mqtt";
 const PATH_DEFAULT = "/mqtt";
 /** A WebSocket message may hold a whole packet with room, never more (P8). */
 const MESSAGE_BYTES_MAX = 2 * coreLimits.PACKET_BYTES_MAX;
-const HTTP_HEADER_BYTES_MAX = 8 * 1024;
-/** The first byte of a CONNECT (§3.1.1). */
-const CONNECT = 0x10;
-/** How long a socket that is told "busy" may take to send its CONNECT and to read the answer. */
+/** How long a socket that is told "busy" may take to read it. */
 const BUSY_MS_MAX = 1_000;
 
 /** The options of any kind of listener. */
@@ -79,11 +87,13 @@ export async function listen(
   environment: ListenerEnvironment,
 ): Promise<Listener> {
   const next = stages(kind, options, environment);
-  // Unread until its turn comes. A TCP peer's end is the guard's affair, which closes in its own time.
+  const greeting = greetingOf(kind, options);
+  // Paused until the door listens. A TCP peer's end is the guard's affair, which closes in its own time.
   const how = { noDelay: true, pauseOnConnect: true, allowHalfOpen: kind === "tcp" };
   const server = createNetServer(how, (socket) => {
     environment.door.enter(socket, {
-      admit: (entrance) => next(socket, entrance),
+      greeting,
+      admit: (entrance, said) => next(socket, entrance, said),
       turnAway: () => (kind === "tcp" ? answerBusy(socket, environment.clock) : socket.destroy()),
     });
   });
@@ -108,21 +118,26 @@ export async function listen(
   };
 }
 
-/** What happens to a raw socket on its way to becoming a stream of MQTT. */
+function greetingOf(kind: ListenerKind, options: AnyOptions): ReadGreeting {
+  if (kind === "tcp") return readConnect;
+  return kind === "tls" || options.tls !== undefined ? readHello : readRequest;
+}
+
+/** What happens to a raw socket, which has said something already, on its way to a stream of MQTT. */
 function stages(
   kind: ListenerKind,
   options: AnyOptions,
   environment: ListenerEnvironment,
-): (socket: Socket, entrance: Entrance) => void {
-  const accept = (stream: Duplex, socket: Socket, entrance: Entrance) =>
+): (socket: Socket, entrance: Entrance, said: Buffer) => void {
+  const accept = (stream: Duplex, socket: Socket, entrance: Entrance, said?: Buffer) =>
     environment.accept(stream, {
       address: socket.remoteAddress ?? "",
       certificate: certificateOf(socket),
       due: entrance.due,
       onAccepted: entrance.accepted,
-      onHungUp: entrance.hungUp,
+      ...(said === undefined ? {} : { said }),
     });
-  if (kind === "tcp") return (socket, entrance) => accept(socket, socket, entrance);
+  if (kind === "tcp") return (socket, entrance, said) => accept(socket, socket, entrance, said);
   const entrances = new Map<string, Entrance>();
   const toBroker = (stream: Duplex, socket: Socket) => {
     const entrance = entrances.get(peerOf(socket));
@@ -130,12 +145,18 @@ function stages(
     if (entrance !== undefined) accept(stream, socket, entrance);
   };
   const server = serverOf(kind, options, environment, toBroker);
-  return (socket, entrance) => {
+  return (socket, entrance, said) => {
+    if (socket.readableEnded) {
+      socket.destroy();
+      return;
+    }
     const peer = peerOf(socket);
     entrances.set(peer, entrance);
     socket.once("close", () => entrances.delete(peer));
+    socket.unshift(said);
     server.emit("connection", socket);
-    socket.resume();
+    // TLS reads what is buffered by itself, HTTP waits until it flows.
+    if (server instanceof HttpServer) socket.resume();
   };
 }
 
@@ -156,20 +177,13 @@ function serverOf(
   return server.on("secureConnection", (socket) => upgrades.emit("connection", socket));
 }
 
-/**
- * CONNACK 3 to a CONNECT of which nothing was read, without a broker's connection for it; whatever
- * else a peer has sent is not answered [MQTT-3.1.4-5].
- */
+/** CONNACK 3 to a CONNECT that nobody has judged, without a broker's connection for it. */
 function answerBusy(socket: Socket, clock: Clock): void {
   const timer = clock.after(BUSY_MS_MAX, () => socket.destroy(), { background: true });
-  socket.on("error", () => {});
   socket.once("close", () => timer.cancel());
   socket.once("end", () => socket.destroy());
-  socket.once("data", (chunk: Buffer) => {
-    if (chunk[0] === CONNECT) socket.end(connackBytes(CONNACK.busy));
-    else socket.destroy();
-  });
-  socket.resume();
+  socket.resume(); // Unread bytes would turn the close into a reset that eats the answer.
+  socket.end(connackBytes(CONNACK.busy));
 }
 
 function tlsServer(files: TlsFiles, environment: ListenerEnvironment): TlsServer {

@@ -19,6 +19,8 @@ import { encodePull, peekFrame, topicOf } from "../../src/wire/index.ts";
 
 /** What happens to a device, for whoever counts. */
 export interface DeviceEvents {
+  /** The socket is open, and CONNECT said. */
+  opened(): void;
   connack(code: number): void;
   /** The connection is gone without anyone here having asked for it. */
   lost(hadConnack: boolean): void;
@@ -74,7 +76,11 @@ export class BenchDevice {
     };
     const place = this.index + DEVICES_PER_ADDRESS * (1 + (this.index % ADDRESSES));
     this.#wire = opener.open(place, {
-      opened: () => isMine(() => this.#wire?.write(loginOf(this.index))),
+      opened: () =>
+        isMine(() => {
+          this.#wire?.write(loginOf(this.index));
+          events.opened();
+        }),
       data: (chunk) =>
         isMine(() => {
           if (!reader.push(chunk, (packet) => isMine(() => this.#take(packet)))) events.wrong();

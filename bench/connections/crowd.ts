@@ -153,6 +153,7 @@ export class Crowd implements Orders {
 
   #events(fail: (error: Error) => void): DeviceEvents {
     return {
+      opened: () => {},
       connack: () => {},
       lost: () => fail(new Error("a connection was closed")),
       wrong: () => fail(new Error("a server said what it should not")),

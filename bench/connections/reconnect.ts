@@ -9,8 +9,9 @@ import type { BenchDevice } from "./bench-device.ts";
 import type { Storm } from "./orders.ts";
 
 const SEED = 29;
-/** Until an attempt without an answer is given up, as the SDK does by default. */
+/** Until an attempt without a connection, and one without a CONNACK, is given up: the SDK's defaults. */
 const CONNECT_TIMEOUT_MS = 4_000;
+const LOGIN_TIMEOUT_MS = 30_000;
 
 /** Resolves when all are back, or after `withinMsMax`. */
 export async function storm(
@@ -35,16 +36,21 @@ export async function storm(
     };
     const attempt = (device: BenchDevice, number: number) => {
       let answered = false;
-      const timeout = setTimeout(() => {
+      const giveUp = () => {
         counts.unanswered += 1;
         device.drop();
         later(device, number + 1);
-      }, CONNECT_TIMEOUT_MS);
+      };
+      let timeout = setTimeout(giveUp, CONNECT_TIMEOUT_MS);
       device.onVersion = () => {
         device.onVersion = null;
         isBack();
       };
       device.connect(opener, {
+        opened: () => {
+          clearTimeout(timeout);
+          timeout = setTimeout(giveUp, LOGIN_TIMEOUT_MS);
+        },
         connack: (code) => {
           answered = true;
           clearTimeout(timeout);

@@ -89,6 +89,7 @@ async function listeners(port: number): Promise<BenchDevice[]> {
   };
   for (const device of devices) {
     device.connect(opener, {
+      opened: () => {},
       connack: () => device.listen(),
       ...{ lost: broken("lost its connection"), wrong: broken("was answered wrongly") },
       down: () => {},

@@ -4,6 +4,7 @@
  */
 import { type Command, Option } from "commander";
 import { createForeignGateway, createGateway } from "./compose/services.ts";
+import { keepHeapTight } from "./heap.ts";
 import type { CliContext } from "./output.ts";
 import { addBackendOptions, type ServeOptions, serve } from "./serve.ts";
 
@@ -36,6 +37,7 @@ broker must be configured to keep.`,
     )
     .action((options: ServeOptions) =>
       serve(context, options, "gateway", async (parts) => {
+        keepHeapTight();
         const { url } = parts.config.gateway.broker;
         const gateway =
           url === null ? await createGateway(parts) : await createForeignGateway(parts, url);

@@ -30,7 +30,13 @@ const REMOVALS = 0.15;
 const BOOTED = ".booted";
 /** The shortest there is: a fault a minute must not make a device wait for minutes. */
 const IMPATIENT = {
-  ...{ timeout: 5, connectTimeoutMs: 3_000, keepalive: 10, stableMs: 3_000 },
+  ...{
+    timeout: 5,
+    connectTimeoutMs: 3_000,
+    loginTimeoutMs: 10_000,
+    keepalive: 10,
+    stableMs: 3_000,
+  },
   backoff: { delayMsBase: 250, delayMsMax: 4_000 },
 };
 

@@ -81,6 +81,7 @@ describe("client options", () => {
       retryAttempts: 3,
       timeout: 30,
       connectTimeoutMs: 4_000,
+      loginTimeoutMs: 30_000,
       keepalive: 300,
       codec: 1,
       mode: "tracking",

@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer } from "node:net";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createWebSocketStream, WebSocketServer } from "ws";
 import {
@@ -28,6 +29,7 @@ const QUICK = {
   dim: DIM,
   backoff: { delayMsBase: 10, delayMsMax: 40 },
   connectTimeoutMs: 500,
+  loginTimeoutMs: 500,
   codec: 0,
   zstd,
 } as const;
@@ -447,6 +449,7 @@ describe("link", () => {
     tls: undefined,
     keepaliveS: 60,
     connectTimeoutMs: 2_000,
+    loginTimeoutMs: 2_000,
     greeting: () => null,
     clock: systemClock,
     signal: new AbortController().signal,
@@ -514,12 +517,12 @@ describe("link", () => {
     const silent = createServer((socket) => socket.resume());
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     const { port } = silent.address() as AddressInfo;
-    const options = { ...linkOptions(`mqtt://127.0.0.1:${port}`), connectTimeoutMs: 100 };
+    const options = { ...linkOptions(`mqtt://127.0.0.1:${port}`), loginTimeoutMs: 100 };
     await expect(openMqttLink(options, handlers)).rejects.toMatchObject({
-      message: expect.stringMatching(/connack/),
+      message: expect.stringMatching(/no CONNACK within 100 ms/),
     });
     const abort = new AbortController();
-    const patient = { ...options, connectTimeoutMs: 60_000, signal: abort.signal };
+    const patient = { ...options, loginTimeoutMs: 60_000, signal: abort.signal };
     const aborted = openMqttLink(patient, handlers);
     abort.abort();
     await expect(aborted).rejects.toMatchObject({ code: "Network" });
@@ -528,6 +531,33 @@ describe("link", () => {
       code: "Network",
       message: expect.stringContaining("ECONNREFUSED"),
     });
+  });
+
+  it("a server that does not even take the connection costs a few seconds, not the patience for a login", async () => {
+    // Its one thread sleeps, and its backlog is full: the kernel ignores whoever comes.
+    const asleep = new Worker(
+      `const { createServer } = require("node:net");
+       const { parentPort } = require("node:worker_threads");
+       const server = createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+         parentPort.postMessage(server.address().port);
+         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000);
+       });`,
+      { eval: true },
+    );
+    closing.push(async () => void (await asleep.terminate()));
+    const [port] = (await once(asleep, "message")) as [number];
+    const crowd = Array.from({ length: 4 }, () =>
+      connectTcp(port, "127.0.0.1").on("error", () => {}),
+    );
+    closing.push(async () => {
+      for (const socket of crowd) socket.destroy();
+    });
+    await waitFor(() => crowd.filter(({ connecting }) => !connecting).length === 2);
+    const handlers = { message: () => Promise.resolve(), closed: () => {} };
+    const options = { ...linkOptions(`mqtt://127.0.0.1:${port}`), loginTimeoutMs: 60_000 };
+    await expect(
+      openMqttLink({ ...options, connectTimeoutMs: 300 }, handlers),
+    ).rejects.toMatchObject({ message: expect.stringMatching(/no TCP connection within 300 ms/) });
   });
 
   it("speaks MQTT over WebSocket", async () => {

@@ -98,19 +98,19 @@ const gatewayLimits = z.strictObject({
   connectDeadlineMs: count(
     4_500,
     { min: 100, max: 60_000 },
-    "Time a socket has to log in, TLS handshake included, milliseconds.",
+    "Time a socket has for its first words, and again for its login once that is due, TLS handshake included, milliseconds.",
   ),
   loginWaitMs: count(
-    3_000,
+    25_000,
     { min: 1, max: 60_000 },
     "Time a socket may stand in line for its login before it is told busy, milliseconds; shorter than devices wait for an answer.",
   ),
   connectsPerS: count(
-    1_000,
+    500,
     { min: 1, max: 1e5 },
     "Logins admitted per second on one gateway; others wait in line.",
   ),
-  connectsBurst: count(2_000, { min: 1, max: 1e6 }, "Logins admitted at once on one gateway."),
+  connectsBurst: count(100, { min: 1, max: 1e6 }, "Logins admitted at once on one gateway."),
   connectionsPerAddressS: count(
     0,
     { min: 0, max: 1e5 },

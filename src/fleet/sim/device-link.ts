@@ -62,23 +62,23 @@ class SimLink implements Link {
   }
 
   async opened(): Promise<void> {
-    const { key, username, keepaliveS, greeting } = this.#options;
+    const { key, username, keepaliveS, greeting, connectTimeoutMs, loginTimeoutMs } = this.#options;
     const clientId = key.device;
     this.#wire.sendUp({ cmd: "connect", clientId, username, keepaliveS });
-    await this.#answer("connack");
+    await this.#answer("connack", loginTimeoutMs);
     const greets = greeting();
     if (greets !== null) void this.publish(greets);
     const topics = [topicOf(key, "down"), topicOf(key, "err")];
     this.#wire.sendUp({ cmd: "subscribe", id: this.#nextId(), topics });
-    await this.#answer("suback");
+    await this.#answer("suback", connectTimeoutMs);
     this.#open = true;
     this.#pingLater();
   }
 
-  #answer(cmd: string): Promise<void> {
-    const { clock, connectTimeoutMs, url } = this.#options;
+  #answer(cmd: string, withinMs: number): Promise<void> {
+    const { clock, url } = this.#options;
     return new Promise((resolve, reject) => {
-      const timer = clock.after(connectTimeoutMs, () => {
+      const timer = clock.after(withinMs, () => {
         this.#waiting?.settle(new TimeoutError("connect.timeout", `${url}: no ${cmd}`));
       });
       this.#waiting = {

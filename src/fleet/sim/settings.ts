@@ -80,6 +80,7 @@ export const PACES = {
       keepalive: 20,
       timeout: 10,
       connectTimeoutMs: 4_000,
+      loginTimeoutMs: 8_000,
       backoff: { delayMsBase: 500, delayMsMax: 20_000 },
       stableMs: 20_000,
       failBackMs: 60_000,

@@ -107,7 +107,7 @@ export async function startBroker(options: BrokerFixtureOptions = {}) {
       near.once("close", () => far.destroy());
       far.once("close", () => near.destroy());
       const arrival = { address: "192.0.2.1", certificate: null, due: false };
-      broker.accept(far, { ...arrival, onAccepted: () => {}, onHungUp: () => {} });
+      broker.accept(far, { ...arrival, onAccepted: () => {} });
       return { client: new RawClient(near), serverSide: far };
     },
     async stop(): Promise<void> {

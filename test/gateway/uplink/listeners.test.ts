@@ -279,6 +279,33 @@ describe("the door", () => {
     expect(await Promise.all(clients.map((client) => client.connack()))).toEqual([0, 0, 0, 0]);
   });
 
+  test.each([
+    ["tls", (port: number) => tlsClient(port)],
+    ["ws", (port: number) => wsClient(port)],
+    ["wss", (port: number) => wsClient(port, "wss")],
+  ] as const)("so do those over %s, before their handshake", async (way, open) => {
+    const tls = { ...certs, caFile: undefined };
+    const listeners = {
+      tls: { tls: { ...LOOPBACK, ...tls } as never },
+      ws: { ws: LOOPBACK },
+      wss: { ws: { ...LOOPBACK, tls } as never },
+    }[way];
+    const limits = { connects: { burst: 1, ratePerS: 2 } };
+    const { gateway, metrics } = await startGateway({ listeners, limits });
+    const { tls: tlsAt, ws: wsAt } = gateway.addresses;
+    const port = (tlsAt ?? wsAt)?.port ?? 0;
+    const opening = [open(port), open(port)];
+    await Promise.race(opening);
+    const pending = Symbol("pending");
+    const states = await Promise.all(
+      opening.map((one) => Promise.race([one, Promise.resolve(pending)])),
+    );
+    expect(states.filter((state) => state === pending).length).toBe(1);
+    // One has shaken hands and not logged in, one stands in line.
+    expect(await metricOf(metrics, "omega_gateway_unauthenticated_count")).toBe(2);
+    await Promise.all(opening);
+  });
+
   test("what is no CONNECT is not told that the gateway is busy", async () => {
     const connects = { burst: 1, ratePerS: 0.001 };
     const { port } = await startGateway({ limits: { connects, loginWaitMs: 30 } });
@@ -345,7 +372,6 @@ describe("whoever hung up while they waited in line", () => {
     gone.stream.end();
     await gone.closed;
     expect(gone.heard).toEqual([]);
-    expect(await metricOf(metrics, 'omega_gateway_closes_total{reason="connect.gone"}')).toBe(1);
     expect(await metricOf(metrics, 'omega_gateway_turned_away_total{reason="gone"}')).toBe(1);
     expect(await metricOf(metrics, 'omega_gateway_connects_total{reason="accepted"}')).toBe(1);
   });
