@@ -1,7 +1,7 @@
 /**
  * Devices behind a Mosquitto, our processes as members of its shared subscription (docs/broker.md).
  *
- * OMEGA_BROKER_KILL_S=60 makes the test of kills last a minute, with a kill every five seconds.
+ * Under `npm run soak` the kills last a minute, with one every five seconds.
  */
 import { connect, createServer, type Socket } from "node:net";
 import mqttPacket from "mqtt-packet";
@@ -9,6 +9,7 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ensureBuilt } from "../../scripts/prepare.mjs";
 import { sleep, systemClock } from "../../src/core/index.ts";
 import { startMosquitto } from "../support/mosquitto-server.ts";
+import { soak } from "../support/soak.ts";
 import { waitFor } from "../support/wait.ts";
 import { totalsOf, versionFaults } from "./at-rest.ts";
 import { openBench } from "./bench.ts";
@@ -22,8 +23,8 @@ import {
 } from "./broker-scene.ts";
 import { newSeed, Opened } from "./scene.ts";
 
-const KILL_S = Number(process.env.OMEGA_BROKER_KILL_S ?? 9);
-const KILL_EVERY_MS = KILL_S >= 60 ? 5_000 : 1_500;
+const KILL_S = soak(60, 9);
+const KILL_EVERY_MS = soak(5_000, 1_500);
 const MEMBERS = 3;
 
 beforeAll(() => ensureBuilt(), 300_000);

@@ -8,6 +8,7 @@
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ensureBuilt } from "../../scripts/prepare.mjs";
 import { integerBelow, seededRandom, systemClock, within } from "../../src/core/index.ts";
+import { soak } from "../support/soak.ts";
 import { totalsOf } from "./at-rest.ts";
 import { type BackendKind, openBackend } from "./backend-under-test.ts";
 import {
@@ -31,11 +32,11 @@ const opened = new Opened();
 afterEach(() => opened.close(), 120_000);
 
 const CASES: readonly (readonly [number, Strike["moment"], BackendKind])[] = [
-  [20, "before-commit", "redis"],
-  [5, "after-commit", "redis"],
-  [20, "before-commit", "embedded"],
-  [2, "after-commit", "embedded"],
-  [4, "before-commit", "postgres"],
+  [soak(20, 6), "before-commit", "redis"],
+  [soak(10, 3), "after-commit", "redis"],
+  [soak(20, 4), "before-commit", "embedded"],
+  [soak(4, 2), "after-commit", "embedded"],
+  [soak(8, 2), "before-commit", "postgres"],
 ];
 
 describe("kill -9 of an aggregator", () => {

@@ -1,15 +1,16 @@
 /**
- * kill -9 of a gateway in mid-publish, twenty times: nothing acknowledged is missing, nothing is applied twice.
+ * kill -9 of a gateway in mid-publish, twenty times in `npm run soak`: nothing acknowledged is missing, nothing is applied twice.
  *
  * The embedded database lives in the test's process here, as in the demo, so
  * that a gateway can die alone; kill-everything.system.test.ts kills it too.
  */
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ensureBuilt } from "../../scripts/prepare.mjs";
+import { soak } from "../support/soak.ts";
 import { openBackend } from "./backend-under-test.ts";
 import { expectNoFaults, faultsAtRest, killGateway, Opened, openScene } from "./scene.ts";
 
-const KILLS = 20;
+const KILLS = soak(20, 6);
 
 beforeAll(() => ensureBuilt(), 300_000);
 const opened = new Opened();
