@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { ensureInstalled, ROOT, requireNode, run, say } from "./prepare.mjs";
 
-const TESTS = ["kill-gateway", "kill-aggregator", "broker"].map(
+const TESTS = ["kill-gateway", "kill-aggregator", "redis-cluster", "broker"].map(
   (name) => `test/system/${name}.system.test.ts`,
 );
 

@@ -3,10 +3,11 @@
  */
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { ensureBuilt } from "../../scripts/prepare.mjs";
+import { soak } from "../support/soak.ts";
 import { openRedisCluster } from "./backend-under-test.ts";
 import { expectNoFaults, faultsAtRest, killGateway, Opened, openScene } from "./scene.ts";
 
-const KILLS = 10;
+const KILLS = soak(10, 4);
 
 beforeAll(() => ensureBuilt(), 300_000);
 const opened = new Opened();
