@@ -1,14 +1,14 @@
 /**
- * The way in: every fresh socket stands in one line until it has said what it came for and a login is
- * due; those let in and not yet accepted are timed.
+ * The way in: a fresh socket is listened to until it has said what it came for, then it stands in line
+ * until a login is due; those let in and not yet accepted are timed.
  *
  *   accept ─▶ [ silent ] ──greeting──▶ [ line ] ──a login is due──▶ in login ──CONNACK 0──▶ out of sight
  *                 └─ connectDeadlineMs     └─ loginWaitMs: busy         └─ connectDeadlineMs: put out
  *
- * A socket in line has cost an accept, one read and some kilobytes: its greeting (greeting.ts) is kept,
- * no TLS hello is answered, no CONNECT judged. So a storm waits here for what the token
- * bucket gives, instead of being refused and coming back later and later; nobody in line who hangs up
- * is logged in, and no token is spent on silence. Who came first is let in first, one per turn of the
+ * A socket in line has cost an accept, one read and some kilobytes: its greeting (greeting.ts) is
+ * kept, no TLS hello is answered, no CONNECT judged. So a storm waits here for what the token bucket
+ * gives, instead of being refused and coming back later and later; nobody in line who hangs up is
+ * logged in, and no token is spent on silence. Who came first is let in first, one per turn of the
  * event loop: those who are connected do not wait for those who arrive, and those who arrive are
  * accepted, which Node does once a turn.
  *
@@ -58,12 +58,14 @@ export interface DoorOptions {
   readonly metrics: Metrics;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 class Visitor extends Place {
   readonly socket: Socket;
   readonly visit: Visit;
   /** Since when it has stood where it stands: among the silent, or in line. */
   sinceMs = 0;
-  said: Buffer = EMPTY;
+  said: Buffer = NOTHING;
   /** Whether it has said more than its greeting. */
   goesOn = false;
   /** Whether it would have been heard to hang up. */
@@ -78,7 +80,6 @@ class Visitor extends Place {
   }
 }
 
-const EMPTY = Buffer.alloc(0);
 /** Sockets told "busy" per turn. */
 const TURNED_AWAY_PER_TURN_MAX = 32;
 /** How often the line asks for tokens while there are none. */
