@@ -18,6 +18,7 @@ export {
 export { type DeviceKey, deviceName, ID_PATTERN, isId, parseDeviceName, requireId } from "./ids.ts";
 export * as limits from "./limits.ts";
 export { isLoopback } from "./loopback.ts";
+export { perObject } from "./per-object.ts";
 export { integerBelow, type Random, seededRandom, systemRandom } from "./random.ts";
 export { sameBytes } from "./same-bytes.ts";
 export { type Health, type Readiness, type Service, startAll, stopAll } from "./service.ts";

@@ -18,6 +18,7 @@
  * else in the block: a vector's indices mean the same wherever they stand. Integers only.
  * @module
  */
+import { perObject } from "../../core/index.ts";
 import { CLASSES, type EntropyModel, rowOf } from "./entropy.ts";
 
 export interface Contexts {
@@ -102,17 +103,10 @@ interface MeanTables {
   readonly followed: Uint8Array;
 }
 
-const tables = new WeakMap<EntropyModel, MeanTables>();
-
-function tablesOf(model: EntropyModel): MeanTables {
-  let found = tables.get(model);
-  if (found === undefined) {
-    const byMean = rowsByMean(model);
-    found = { byMean, followed: byMean.map((row) => Math.max(ROW_FOLLOWED_MIN, row)) };
-    tables.set(model, found);
-  }
-  return found;
-}
+const tablesOf = perObject((model: EntropyModel): MeanTables => {
+  const byMean = rowsByMean(model);
+  return { byMean, followed: byMean.map((row) => Math.max(ROW_FOLLOWED_MIN, row)) };
+});
 
 function rowsByMean({ means }: EntropyModel): Uint8Array {
   const rows = new Uint8Array(MEANS);

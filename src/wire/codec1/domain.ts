@@ -14,6 +14,7 @@
  * Exact square roots, products and sums in a fixed order: both ends compute the same bits.
  * @module
  */
+import { perObject } from "../../core/index.ts";
 import type { CodecModel } from "./model.ts";
 import { paddedLength, rotate, rotateBack } from "./rotation.ts";
 import { STEP_INDEX_MAX, STEPS_PER_OCTAVE, stepOf } from "./step.ts";
@@ -44,18 +45,7 @@ export function domainOf(mode: Mode, model: CodecModel | null, dim: number): Dom
   return { length: dim, spectrum, gain: false, whitening: null, rotated: false };
 }
 
-const domains = new WeakMap<CodecModel, Domain>();
-
-function whitened(model: CodecModel): Domain {
-  let domain = domains.get(model);
-  if (domain === undefined) {
-    domain = whiten(model);
-    domains.set(model, domain);
-  }
-  return domain;
-}
-
-function whiten({ dim, spectrum }: CodecModel): Domain {
+const whitened = perObject(({ dim, spectrum }: CodecModel): Domain => {
   const length = paddedLength(dim);
   const whitening = new Float64Array(dim);
   let largest = 0;
@@ -69,7 +59,7 @@ function whiten({ dim, spectrum }: CodecModel): Domain {
   }
   const flat = new Int16Array(length).fill(indexOfWidth(Math.sqrt(energy / length)));
   return { length, spectrum: flat, gain: false, whitening, rotated: true };
-}
+});
 
 /** The first step index at or above a width. */
 function indexOfWidth(width: number): number {

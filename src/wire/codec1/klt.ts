@@ -13,9 +13,8 @@
 import { assert } from "../../core/index.ts";
 import type { GridVector } from "../grid.ts";
 import type { CodecModel } from "./model.ts";
+import { gridVectorAt } from "./round.ts";
 
-const COMPONENT_MIN = -32768;
-const COMPONENT_MAX = 32767;
 /** Vectors a pass over the basis serves; the buffers of a batch stay in the processor's cache. */
 const BATCH = 32;
 
@@ -39,7 +38,8 @@ export function toSpace(model: CodecModel, vectors: readonly GridVector[]): Grid
   for (let from = 0; from < vectors.length; from += BATCH) {
     const count = load(vectors, from, dim);
     multiply(model.basis, dim, inputs, outputs, count);
-    for (let index = 0; index < count; index += 1) images.push(rounded(index * dim, dim));
+    for (let index = 0; index < count; index += 1)
+      images.push(gridVectorAt(outputs, index * dim, dim));
   }
   return images;
 }
@@ -71,15 +71,6 @@ function load(vectors: readonly ArrayLike<number>[], from: number, dim: number):
     inputs.set(vector, index * dim);
   }
   return count;
-}
-
-function rounded(from: number, dim: number): GridVector {
-  const vector = new Int16Array(dim);
-  for (let at = 0; at < dim; at += 1) {
-    const component = Math.round(outputs[from + at] as number);
-    vector[at] = Math.min(COMPONENT_MAX, Math.max(COMPONENT_MIN, component));
-  }
-  return vector;
 }
 
 /**

@@ -3,6 +3,7 @@
  * symbol of a row, so that a symbol costs a few loads and no guess of the processor's.
  * @module
  */
+import { perObject } from "../../core/index.ts";
 import { type EntropyModel, ROW_SHIFTS, ROW_STARTS, ROWS, SHIFT_UNIT, SYMBOLS } from "./entropy.ts";
 import { SHARE_BITS, SHARES } from "./rans.ts";
 import { levelOf } from "./trellis.ts";
@@ -27,16 +28,7 @@ export interface ReadingTables {
   readonly values: Int32Array;
 }
 
-const tables = new WeakMap<EntropyModel, ReadingTables>();
-
-export function readingTablesOf(model: EntropyModel): ReadingTables {
-  let found = tables.get(model);
-  if (found === undefined) {
-    found = build(model);
-    tables.set(model, found);
-  }
-  return found;
-}
+export const readingTablesOf = perObject(build);
 
 function build({ starts, shifts }: EntropyModel): ReadingTables {
   const places = ROWS * ROW_PLACES;

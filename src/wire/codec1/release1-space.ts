@@ -18,6 +18,7 @@ import type { BlockPlan } from "./block.ts";
 import type { CodecModel } from "./model.ts";
 import type { LayerSteps } from "./release1.ts";
 import { paddedLength, rotate, rotateBack } from "./rotation.ts";
+import { gridVectorAt } from "./round.ts";
 import { TRACKING_SEED } from "./seed.ts";
 
 /** The trellis of every release: a server codes each once, and a thousand devices read it. */
@@ -27,8 +28,6 @@ const STATES = 64;
  * the spectrum lies above the step, at 64 states.
  */
 const COARSE_ERROR = -24;
-const COMPONENT_MIN = -32768;
-const COMPONENT_MAX = 32767;
 
 export type Layer = "coarse" | "fine";
 
@@ -64,7 +63,7 @@ function modelled(dim: number, { dim: modelDim, mean, spectrum }: CodecModel): R
       for (let index = 0; index < dim; index += 1) {
         from[at + index] = (from[at + index] as number) + (mean[index] as number);
       }
-      return rounded(from, at, dim);
+      return gridVectorAt(from, at, dim);
     },
   };
 }
@@ -83,18 +82,9 @@ function rotated(dim: number): ReleaseSpace {
     },
     synthesise(from, at) {
       rotateBack(from, at, width, TRACKING_SEED);
-      return rounded(from, at, dim);
+      return gridVectorAt(from, at, dim);
     },
   };
-}
-
-function rounded(from: Float64Array, at: number, dim: number): GridVector {
-  const vector = new Int16Array(dim);
-  for (let index = 0; index < dim; index += 1) {
-    const component = Math.round(from[at + index] as number);
-    vector[index] = Math.min(COMPONENT_MAX, Math.max(COMPONENT_MIN, component));
-  }
-  return vector;
 }
 
 /** How the coder reads and writes `count` rows of one layer. */

@@ -3,6 +3,10 @@
  * @module
  */
 
+import type { GridVector } from "../grid.ts";
+
+const COMPONENT_MIN = -32768;
+const COMPONENT_MAX = 32767;
 /** No honest residual is larger, and the sum with a reference saturates at an int16. */
 const RESIDUAL_MAX = 0x1ffff;
 
@@ -18,4 +22,14 @@ export function roundInto(residual: Int32Array, numbers: Float64Array, from: num
     const halves = (2 * (value - floor)) | 0;
     residual[at] = floor + (halves - (halves >> 1));
   }
+}
+
+/** The vector of `dim` components at `from` of `numbers`, each rounded and saturated at an int16. */
+export function gridVectorAt(numbers: Float64Array, from: number, dim: number): GridVector {
+  const vector = new Int16Array(dim);
+  for (let at = 0; at < dim; at += 1) {
+    const component = Math.round(numbers[from + at] as number);
+    vector[at] = Math.min(COMPONENT_MAX, Math.max(COMPONENT_MIN, component));
+  }
+  return vector;
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { roundInto } from "../../../src/wire/codec1/round.ts";
+import { gridVectorAt, roundInto } from "../../../src/wire/codec1/round.ts";
 
 /** As the protocol words it. */
 function nearest(x: number): number {
@@ -49,4 +49,9 @@ describe("roundInto", () => {
       { numRuns: 500 },
     );
   });
+});
+
+it("gridVectorAt: rounds likewise, and stops at the ends of an int16", () => {
+  const numbers = Float64Array.from([9, 0.5, -0.5, -1.5, 32_767.5, 1e9, -32_768.5, -1e9, 9]);
+  expect([...gridVectorAt(numbers, 1, 7)]).toEqual([1, 0, -1, 32_767, 32_767, -32_768, -32_768]);
 });
