@@ -12,7 +12,7 @@ import { assert, type Clock, type DeviceKey } from "../src/core/index.ts";
 import type { Logger, Metrics } from "../src/observe/index.ts";
 import { encodeRefusal } from "../src/wire/index.ts";
 import { downParts, type HeldLadder, type Ladders, newestOf } from "./ladders.ts";
-import type { Link } from "./link.ts";
+import type { Link, Message } from "./link.ts";
 import type { DeviceView, DownlinkSource } from "./ports.ts";
 import type { Shipment } from "./subscriber.ts";
 
@@ -95,27 +95,26 @@ export class Delivery {
   #deliver(link: Link, view: DeviceView, ladder: HeldLadder): void {
     if (!link.open) return;
     try {
-      for (const shipment of link.subscriber.next(view, newestOf(ladder))) {
-        this.#send(link, shipment, ladder);
-      }
+      const shipments = link.subscriber.next(view, newestOf(ladder));
+      if (shipments.length === 0) return;
+      link.send(shipments.map((shipment) => this.#messageOf(shipment, ladder)));
     } catch (error) {
       // One device's view that cannot be encoded must not keep the rest of its batch waiting.
       this.#options.log.error("downlink.failed", { ...link.subscriber.key, error });
     }
   }
 
-  #send(link: Link, shipment: Shipment, ladder: HeldLadder): void {
+  #messageOf(shipment: Shipment, ladder: HeldLadder): Message {
     const { content } = shipment;
     assert(content.line !== "model", "models have their own way out");
     if (content.line === "err") {
       this.#count.frames.add(1, { kind: "refusal" });
-      link.send(shipment, encodeRefusal(content.problems), NOTHING);
-      return;
+      return { shipment, head: encodeRefusal(content.problems), body: NOTHING };
     }
     const { head, body, kind } = downParts(ladder, content);
     this.#count.frames.add(1, { kind });
     this.#count.bytes.add(head.length + body.length);
-    link.send(shipment, head, body);
+    return { shipment, head, body };
   }
 }
 

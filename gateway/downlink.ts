@@ -225,7 +225,7 @@ export class Downlink implements DownlinkSessions, Service {
     if (client.clean) this.#sessions.forget(client.id);
     const link = new Link({
       client,
-      subscriber: new Subscriber(parseDeviceName(client.id)),
+      subscriber: new Subscriber(parseDeviceName(client.id), !client.clean),
       clock: this.#options.clock,
       limits: this.#limits,
       onCut: (cut, reason) => this.#cut(cut, reason),
@@ -306,7 +306,7 @@ export class Downlink implements DownlinkSessions, Service {
     else await this.#modelPacer.take(frame.length, this.#stopping.signal);
     if (frame !== null && link.open && subscriber.models.mayShip(version)) {
       this.#delivery.countModel(frame.length);
-      link.send(subscriber.nextModel(version), frame, NOTHING);
+      link.send([{ shipment: subscriber.nextModel(version), head: NOTHING, body: frame }]);
     }
     if (link.open && subscriber.models.next !== null) this.#modelsDue.add(link);
   }

@@ -18,8 +18,8 @@ import type { UpLane } from "./up-lane.ts";
 /** How long a closing socket may take to flush its last bytes. */
 const CLOSE_FLUSH_MS = 1_000;
 const JOIN_BYTES_MAX = 4 * 1024;
-/** Up to here a shared body is copied behind its head: a part of a release is, a whole one is not. */
-const PACKET_BYTES_COPIED_MAX = 8 * 1024;
+/** Up to here shared bodies are copied behind their heads: parts of a release are, a whole one is not. */
+const BYTES_COPIED_MAX = 16 * 1024;
 const DEPARTURES_PER_TURN_MAX = 1;
 const PUBACK_BYTES = 4;
 const PUBACK = 0x40;
@@ -70,45 +70,48 @@ export function listenToPubacks(stream: Duplex, listener: PubackListener): void 
 }
 
 /**
- * Writes one whole packet: `head`, then `body`, which may be shared with other devices and be empty.
- * It goes straight to the socket unless something waits before it. `taken` is called when the
- * socket has taken it.
+ * Writes whole packets, in pieces of which some may be shared with other devices. They go straight
+ * to the socket unless something waits before them. `taken` is called when the socket has taken all.
  */
-export function writePacket(
+export function writePackets(
   stream: Duplex,
-  head: Uint8Array,
-  body: Uint8Array,
+  pieces: readonly Uint8Array[],
   taken?: () => void,
 ): void {
   const socket = (stream as GuardedStream)[SOCKET];
   const waits = stream.writableLength > 0 || (socket?.writableLength ?? 0) > 0;
   const to = socket === undefined || waits || socket.destroyed ? stream : socket;
-  const bytes = head.length + body.length;
-  if (body.length === 0) {
-    to.write(head, taken);
-  } else if (to === socket && bytes <= PACKET_BYTES_COPIED_MAX) {
-    writeCopy(socket, head, body, taken);
-  } else {
-    to.cork();
-    to.write(head);
-    to.write(body, taken);
-    to.uncork();
+  if (to === socket && pieces.length > 1 && writeCopy(socket, pieces, taken)) return;
+  to.cork();
+  for (const [index, piece] of pieces.entries()) {
+    to.write(piece, index === pieces.length - 1 ? taken : undefined);
   }
+  to.uncork();
 }
 
 /** Ends of connections, which come by the thousand. */
 const departures = new Turns(DEPARTURES_PER_TURN_MAX);
 
-/** Where the next small packet is put together; a new one once a socket has kept it. */
+/** Where the next small packets are put together; a new one once a socket has kept it. */
 let desk = Buffer.alloc(0);
 
-/** One buffer is a cheaper write than two, and nearly always the kernel takes it before `write` returns. */
-function writeCopy(socket: Duplex, head: Uint8Array, body: Uint8Array, taken?: () => void): void {
-  if (desk.length === 0) desk = Buffer.allocUnsafeSlow(PACKET_BYTES_COPIED_MAX);
-  desk.set(head);
-  desk.set(body, head.length);
-  socket.write(desk.subarray(0, head.length + body.length), taken);
+/**
+ * One buffer is a cheaper write than several, and nearly always the kernel takes it before `write`
+ * returns. False when the pieces are too large for that: then nothing was written.
+ */
+function writeCopy(socket: Duplex, pieces: readonly Uint8Array[], taken?: () => void): boolean {
+  let bytes = 0;
+  for (const piece of pieces) bytes += piece.length;
+  if (bytes > BYTES_COPIED_MAX) return false;
+  if (desk.length === 0) desk = Buffer.allocUnsafeSlow(BYTES_COPIED_MAX);
+  let at = 0;
+  for (const piece of pieces) {
+    desk.set(piece, at);
+    at += piece.length;
+  }
+  socket.write(desk.subarray(0, bytes), taken);
   if (socket.writableLength > 0) desk = Buffer.alloc(0);
+  return true;
 }
 
 /** Bytes written to `stream` that its socket has not taken. */

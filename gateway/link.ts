@@ -13,7 +13,7 @@
 import type { Client } from "aedes";
 import { type Clock, limits as coreLimits, type Timer } from "../src/core/index.ts";
 import { codecTopicOf, topicOf } from "../src/wire/index.ts";
-import { unsentBytesOf, writePacket } from "./guard.ts";
+import { unsentBytesOf, writePackets } from "./guard.ts";
 import { putOffKeepalive } from "./keepalive.ts";
 import { publishHead } from "./publish-packet.ts";
 import type { Content, Landing, Shipment, Subscriber } from "./subscriber.ts";
@@ -49,20 +49,33 @@ export interface LinkOptions {
   readonly limits: LinkLimits;
   onCut(link: Link, reason: CutReason): void;
   /** A line became free for which something waits. */
-  onFree(link: Link, line: Content["line"]): void;
+  onFree(link: Link, line: LineName): void;
 }
 
-/** One message that the device has not yet taken. */
+/** One message, ready to leave. */
+export interface Message {
+  readonly shipment: Shipment;
+  /** The payload's beginning, this device's own. */
+  readonly head: Uint8Array;
+  /** The rest of it, which may be shared with other devices and be empty. */
+  readonly body: Uint8Array;
+}
+
+/** What the device has not yet taken of a line. */
 interface UnderWay {
   readonly bytes: number;
   readonly deadline: Timer;
 }
 
+type LineName = Content["line"];
+
+const LINE_NAMES = ["err", "down", "model"] as const satisfies readonly LineName[];
+
 export class Link {
   readonly client: Client;
   readonly subscriber: Subscriber;
   readonly #options: LinkOptions;
-  readonly #underWay = new Map<Content["line"], UnderWay>();
+  readonly #underWay: Record<LineName, UnderWay | null> = { err: null, down: null, model: null };
   #closed = false;
 
   constructor(options: LinkOptions) {
@@ -75,30 +88,36 @@ export class Link {
     return !this.#closed && !this.client.closed && !this.client.conn.destroyed;
   }
 
-  /** Writes one message: its own `head`, then `body`, which may be shared with other devices. */
-  send(shipment: Shipment, head: Uint8Array, body: Uint8Array): void {
+  /** Writes messages, all at once; those of one line must be of one shipping. */
+  send(messages: readonly Message[]): void {
     if (!this.open) return;
-    const { line } = shipment.content;
-    const payloadBytes = head.length + body.length;
-    const prelude = publishHead({ ...shipment, topic: this.#topicOf(shipment), payloadBytes });
+    const pieces: Uint8Array[] = [];
+    const bytesOn: Record<LineName, number> = { err: 0, down: 0, model: 0 };
+    let bytes = 0;
+    let taken: (() => void) | undefined;
+    for (const { shipment, head, body } of messages) {
+      const { line } = shipment.content;
+      const start = publishHead(shipment, this.#topicOf(shipment), head, body.length);
+      pieces.push(start);
+      if (body.length > 0) pieces.push(body);
+      bytes += start.length + body.length;
+      bytesOn[line] += head.length + body.length;
+      if (shipment.qos === 0) taken = () => this.#flushed(messages);
+    }
     const { conn } = this.client;
-    const waitingBytes = unsentBytesOf(conn) + prelude.length + payloadBytes;
-    const modelBytes = line === "model" ? payloadBytes : this.modelBytes;
+    const modelBytes = bytesOn.model > 0 ? bytesOn.model : this.modelBytes;
+    const waitingBytes = unsentBytesOf(conn) + bytes;
     if (waitingBytes > unsentBytesMax(this.#options.limits.bufferBytesMax, modelBytes)) {
       this.cut("buffer");
       return;
     }
-    const taken =
-      shipment.qos === 0 ? () => this.#landed(this.subscriber.flushed(line)) : undefined;
-    // A codec model comes whole as `head`, and is as much shared as a body is.
-    if (body.length === 0) writePacket(conn, prelude, head, taken);
-    else writePacket(conn, Buffer.concat([prelude, head]), body, taken);
-    this.#watch(line, payloadBytes);
+    writePackets(conn, pieces, taken);
+    for (const line of LINE_NAMES) if (bytesOn[line] > 0) this.#watch(line, bytesOn[line]);
   }
 
   /** Bytes of a codec model that the device has not yet taken. */
   get modelBytes(): number {
-    return this.#underWay.get("model")?.bytes ?? 0;
+    return this.#underWay.model?.bytes ?? 0;
   }
 
   acknowledged(messageId: number): void {
@@ -117,8 +136,12 @@ export class Link {
   /** The connection is over: no timer stays. */
   close(): void {
     this.#closed = true;
-    for (const { deadline } of this.#underWay.values()) deadline.cancel();
-    this.#underWay.clear();
+    for (const line of LINE_NAMES) this.#forget(line);
+  }
+
+  #forget(line: LineName): void {
+    this.#underWay[line]?.deadline.cancel();
+    this.#underWay[line] = null;
   }
 
   #topicOf({ content }: Shipment): string {
@@ -127,20 +150,25 @@ export class Link {
     return codecTopicOf({ tenant: key.tenant, version: content.version });
   }
 
+  #flushed(messages: readonly Message[]): void {
+    for (const { shipment } of messages) {
+      if (shipment.qos === 0) this.#landed(this.subscriber.flushed(shipment.content.line));
+    }
+  }
+
   #landed(landing: Landing | null): void {
     if (this.#closed || landing === null) return;
-    this.#underWay.get(landing.line)?.deadline.cancel();
-    this.#underWay.delete(landing.line);
+    this.#forget(landing.line);
     if (landing.waits) this.#options.onFree(this, landing.line);
   }
 
-  #watch(line: Content["line"], bytes: number): void {
+  #watch(line: LineName, bytes: number): void {
     const { clock, limits } = this.#options;
-    let bytesAhead = bytes;
-    for (const ahead of this.#underWay.values()) bytesAhead += ahead.bytes;
+    const { err, down, model } = this.#underWay;
+    const bytesAhead = bytes + (err?.bytes ?? 0) + (down?.bytes ?? 0) + (model?.bytes ?? 0);
     const waits = Math.max(1, Math.ceil(bytesAhead / coreLimits.DOWN_FRAME_BYTES_MAX));
     const cut = () => this.cut("deadline");
     const deadline = clock.after(waits * limits.ackMsMax, cut, { background: true });
-    this.#underWay.set(line, { bytes, deadline });
+    this.#underWay[line] = { bytes, deadline };
   }
 }

@@ -4,17 +4,19 @@
  * what is owed.
  *
  * Pure: it decides what to send next and is told what happened. Per topic at
- * most one message is in flight, and what is owed is a flag, never a queue, so
- * a device costs the same few hundred bytes however slowly it reads and
- * however many releases pass meanwhile (P8).
+ * most one message is in flight, or a few parts of one release, and what is
+ * owed is a flag, never a queue, so a device costs the same few hundred bytes
+ * however slowly it reads and however many releases pass meanwhile (P8).
  *
  *   idle ──owed or behind──▶ in flight ──PUBACK──▶ idle, held = version
  *                               └─ newer release, SUBSCRIBE or pull: owed, sent after the PUBACK
  *
- * A release may come in several parts, each a message of its own: then a
- * PUBACK sends the next part, and only the last one changes what is held. What
- * is owed or newer starts over at part 1, which a device must tolerate: the
- * bodies of an older release need not be kept for the slowest reader.
+ * A release may come in several parts, each a message of its own. A few leave
+ * together, their PUBACKs send the next few, and only the last part changes what
+ * is held. What is owed or newer starts over at part 1, which a device must
+ * tolerate: the bodies of an older release need not be kept for the slowest
+ * reader. To a session that outlives its connection parts go one by one, so that
+ * it never has more than one message to deliver again.
  *
  * P5: the version sent never falls. P6: a refusal leaves before the watermark
  * that passes it, and the watermark never falls.
@@ -72,18 +74,21 @@ export interface Newest {
 /** A release on its way in several messages. */
 interface Transition extends Told {
   readonly version: number;
-  /** The part sent last. */
+  /** The part sent last; 0 before the first. */
   readonly part: number;
   readonly parts: number;
   /** [MQTT-3.3.1-8] all parts of what answers a SUBSCRIBE are what the topic retains. */
   readonly retain: boolean;
 }
 
+/** A message, or parts that left together: then what is said here is said of the last of them. */
 interface InFlight extends Unacknowledged {
   readonly version: number;
   readonly qos: GrantedQos;
+  /** The packet ids whose PUBACK has not come; with QoS 0 none. */
+  readonly awaited: number[];
   /** Its PUBACK shows that the device holds `version`: it completes the release, and no pull came after it. */
-  readonly completes: boolean;
+  completes: boolean;
 }
 
 /** What a PUBACK, or a socket that has taken a QoS 0 message, has set free. */
@@ -104,9 +109,12 @@ interface LineState {
 }
 
 const PACKET_ID_MAX = 65_535;
+/** Parts of a release that leave together, at most: with 5 KB each some 16 KB. */
+export const PARTS_AT_ONCE_MAX = 3;
 
 export class Subscriber {
   readonly key: DeviceKey;
+  readonly #partsAtOnceMax: number;
   readonly models = new ModelLine();
   readonly #lines: Readonly<Record<Line, LineState>> = { down: newLine(), err: newLine() };
   /** The version this device holds as far as this connection has shown; null when it has not. */
@@ -123,8 +131,10 @@ export class Subscriber {
   #blocked = false;
   #lastMessageId = 0;
 
-  constructor(key: DeviceKey) {
+  /** `lasting`: its session may outlive the connection. */
+  constructor(key: DeviceKey, lasting: boolean) {
     this.key = key;
+    this.#partsAtOnceMax = lasting ? 1 : PARTS_AT_ONCE_MAX;
   }
 
   /** The newest version sent on this connection; -1 for none. */
@@ -183,7 +193,7 @@ export class Subscriber {
     this.#minor = minor;
     this.#transition = null;
     const { down } = this.#lines;
-    if (down.inFlight !== null) down.inFlight = { ...down.inFlight, completes: false };
+    if (down.inFlight !== null) down.inFlight.completes = false;
     down.redeliver = null;
     down.owed = down.qos !== null;
   }
@@ -194,21 +204,29 @@ export class Subscriber {
     this.#minor ??= minor;
   }
 
-  /** PUBACK. Null for a packet id that is not in flight. */
+  /** PUBACK. Null for a packet id that is not in flight, and while others of its write are. */
   acknowledged(messageId: number): Landing | null {
-    for (const line of ["down", "err", "model"] as const) {
-      const inFlight = this.#inFlightOn(line);
-      if (inFlight?.qos === 1 && inFlight.messageId === messageId) return this.#landed(line);
+    for (const line of ["down", "err"] as const) {
+      const awaited = this.#lines[line].inFlight?.awaited;
+      const place = awaited?.indexOf(messageId) ?? -1;
+      if (awaited === undefined || place < 0) continue;
+      awaited.splice(place, 1);
+      return awaited.length === 0 ? this.#landed(line) : null;
     }
-    return null;
+    const model = this.models.inFlight;
+    return model?.qos === 1 && model.messageId === messageId ? this.#landed("model") : null;
   }
 
   /** The socket has taken a QoS 0 message: nothing more will be heard of it. */
   flushed(line: Content["line"]): Landing | null {
-    return this.#inFlightOn(line)?.qos === 0 ? this.#landed(line) : null;
+    const { inFlight } = line === "model" ? this.models : this.#lines[line];
+    return inFlight?.qos === 0 ? this.#landed(line) : null;
   }
 
-  /** What to send, in this order, given what the server knows and the newest release there is. */
+  /**
+   * What to send, in this order and in one write, given what the server knows and the newest release
+   * there is.
+   */
   next(seen: DeviceView, newest: Newest): Shipment[] {
     // P6: watermark and refusals are one commit, so an older view is left out as a whole.
     const view = this.#known !== null && isOlder(seen, this.#known) ? this.#known : seen;
@@ -229,8 +247,7 @@ export class Subscriber {
       err.retainNext = false;
       err.redeliver = null;
     }
-    const down = this.#nextDown(view, newest);
-    if (down !== null) shipments.push(down);
+    this.#shipDown(view, newest, shipments);
     return shipments;
   }
 
@@ -261,31 +278,32 @@ export class Subscriber {
     };
   }
 
-  #nextDown(view: DeviceView, newest: Newest): Shipment | null {
+  #shipDown(view: DeviceView, newest: Newest, shipments: Shipment[]): void {
     const state = this.#lines.down;
-    if (state.qos === null) return null;
+    if (state.qos === null) return;
     const { applied } = view;
     const { version } = newest;
     const unfinished = this.#unfinished(version);
     const changed = version > this.#sentVersion || !samePosition(applied, this.#sentApplied);
-    if (!state.owed && !changed && unfinished === null) return null;
-    if (version < this.#sentVersion) return null; // P5: a ladder read from a lagging replica.
+    if (!state.owed && !changed && unfinished === null) return;
+    if (version < this.#sentVersion) return; // P5: a ladder read from a lagging replica.
     if (state.inFlight !== null) {
       this.#blocked = true;
-      return null;
+      return;
     }
-    const step =
-      state.owed || unfinished === null
-        ? this.#begin(view, newest)
-        : { ...unfinished, part: unfinished.part + 1 };
-    const { base, minor, part, parts } = step;
-    const content = { line: "down", base, minor, applied, part } as const;
-    const of = { version, base, completes: part === parts };
-    const shipment = this.#ship(content, of, step.retain);
-    this.#transition = { ...step, retain: shipment.retain };
+    const goesOn = !state.owed && unfinished !== null;
+    let { base, minor, part, parts, retain } = goesOn ? unfinished : this.#begin(view, newest);
+    const lastPart = Math.min(parts, part + (state.qos === 0 ? 1 : this.#partsAtOnceMax));
+    while (part < lastPart) {
+      part += 1;
+      const content = { line: "down", base, minor, applied, part } as const;
+      const shipment = this.#ship(content, { version, base, completes: part === parts }, retain);
+      retain = shipment.retain;
+      shipments.push(shipment);
+    }
+    this.#transition = { base, minor, version, part, parts, retain };
     this.#sentVersion = version;
     this.#sentApplied = applied;
-    return shipment;
   }
 
   /** The transition to `version` of which parts are still to be sent. */
@@ -296,10 +314,10 @@ export class Subscriber {
   }
 
   #begin(view: DeviceView, newest: Newest): Transition {
+    const { minor } = this;
     const base = this.#lines.down.redeliver?.base ?? this.#held ?? view.base;
-    const told = { base, minor: this.minor };
-    const parts = newest.parts(told);
-    return { ...told, version: newest.version, part: 1, parts, retain: false };
+    const parts = newest.parts({ base, minor });
+    return { base, minor, version: newest.version, part: 0, parts, retain: false };
   }
 
   #shipErr(untold: readonly Problem[], all: readonly Problem[]): Shipment {
@@ -316,21 +334,20 @@ export class Subscriber {
     retains: boolean,
   ): Shipment {
     const state = this.#lines[content.line];
-    assert(state.inFlight === null && state.qos !== null, "one message in flight per line");
-    const { qos } = state;
+    const { qos, inFlight } = state;
+    const alone = inFlight === null || (content.line === "down" && inFlight.version === version);
+    assert(alone && qos !== null, "what is in flight on a line is one message or of one release");
     const again = qos === 1 ? state.redeliver : null;
     const messageId = qos === 0 ? 0 : (again?.messageId ?? this.#newMessageId());
     const retain = again?.retain ?? (state.retainNext || retains);
-    state.inFlight = { version, base, completes, messageId, retain, qos };
+    const awaited = inFlight?.awaited ?? [];
+    if (qos === 1) awaited.push(messageId);
+    state.inFlight = { version, base, completes, messageId, retain, qos, awaited };
     state.redeliver = null;
     // After a redelivery the SUBSCRIBE's own retained message is still owed.
     state.owed = again !== null && state.retainNext;
     if (again === null) state.retainNext = false;
     return { messageId, qos, retain, dup: again !== null, content };
-  }
-
-  #inFlightOn(line: Content["line"]): { messageId: number; qos: GrantedQos } | null {
-    return line === "model" ? this.models.inFlight : this.#lines[line].inFlight;
   }
 
   #landed(line: Content["line"]): Landing {
@@ -357,13 +374,13 @@ export class Subscriber {
 
   #isUsed(messageId: number): boolean {
     const { down, err } = this.#lines;
-    const modelId = this.models.inFlight?.messageId;
-    return messageId === idOn(down) || messageId === idOn(err) || messageId === modelId;
+    const isModels = messageId === this.models.inFlight?.messageId;
+    return isModels || usesId(down, messageId) || usesId(err, messageId);
   }
 }
 
-function idOn({ inFlight, redeliver }: LineState): number | undefined {
-  return inFlight?.messageId ?? redeliver?.messageId;
+function usesId({ inFlight, redeliver }: LineState, messageId: number): boolean {
+  return inFlight?.awaited.includes(messageId) === true || redeliver?.messageId === messageId;
 }
 
 function newLine(): LineState {

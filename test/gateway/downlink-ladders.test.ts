@@ -77,22 +77,24 @@ test("a PUBLISH head and its payload are what mqtt-packet would write", () => {
         dup: fc.boolean(),
         retain: fc.boolean(),
         messageId: fc.integer({ min: 1, max: 65_535 }),
-        payloadBytes: fc.oneof(fc.nat(300), fc.constantFrom(16_200, 16_384, 65_536)),
+        own: fc.uint8Array({ maxLength: 200 }),
+        moreBytes: fc.oneof(fc.nat(300), fc.constantFrom(16_200, 16_384, 65_536)),
       }),
-      ({ payloadBytes, ...head }) => {
-        const payload = Buffer.alloc(payloadBytes, 7);
+      ({ own, moreBytes, ...head }) => {
+        const more = Buffer.alloc(moreBytes, 7);
+        const payload = Buffer.concat([own, more]);
         const dup = head.qos === 1 && head.dup;
-        const ours = Buffer.concat([publishHead({ ...head, dup, payloadBytes }), payload]);
+        const start = publishHead({ ...head, dup }, head.topic, own, moreBytes);
+        const ours = Buffer.concat([start, more]);
         const theirs = mqttPacket.generate({ cmd: "publish", ...head, dup, payload });
         expect(ours.equals(theirs)).toBe(true);
       },
     ),
   );
   const longest = { qos: 1, dup: false, retain: false, messageId: 1 } as const;
-  expect(() => publishHead({ ...longest, topic: "a", payloadBytes: 2 ** 28 })).toThrow(
-    /four bytes/,
-  );
-  expect(() => publishHead({ ...longest, topic: "a", payloadBytes: 1, messageId: 0 })).toThrow();
+  const none = new Uint8Array(0);
+  expect(() => publishHead(longest, "a", none, 2 ** 28)).toThrow(/four bytes/);
+  expect(() => publishHead({ ...longest, messageId: 0 }, "a", none, 1)).toThrow();
 });
 
 describe("ladders", () => {

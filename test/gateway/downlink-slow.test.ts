@@ -67,7 +67,7 @@ describe("a link", () => {
   function linkOver(conn: PassThrough, clock = manualClock()) {
     const cuts: CutReason[] = [];
     const client = { id: "acme/tv", conn, closed: false, close: () => conn.destroy() };
-    const subscriber = new Subscriber(keyOf("tv"));
+    const subscriber = new Subscriber(keyOf("tv"), false);
     const link = new Link({
       // A link reads `conn` and `closed` and calls `close`, nothing else of a client.
       client: client as unknown as Client,
@@ -83,16 +83,19 @@ describe("a link", () => {
       { version: 1, parts: () => 1 },
     );
     if (shipment === undefined) throw new Error("a down frame was owed");
-    return { link, cuts, shipment, clock };
+    const message = (bodyBytes: number) => {
+      return { shipment, head: new Uint8Array(10), body: new Uint8Array(bodyBytes) };
+    };
+    return { link, cuts, message, clock };
   }
 
   test("whose socket holds too much unsent is cut at once instead of growing", () => {
     const conn = new PassThrough({ highWaterMark: 1 });
     conn.write(Buffer.alloc(700));
     conn.write(Buffer.alloc(700));
-    const { link, cuts, shipment, clock } = linkOver(conn);
+    const { link, cuts, message, clock } = linkOver(conn);
     const heldBytes = conn.writableLength;
-    link.send(shipment, new Uint8Array(10), new Uint8Array(400));
+    link.send([message(400)]);
     expect(cuts).toEqual(["buffer"]);
     expect(conn.destroyed).toBe(true);
     expect(conn.writableLength).toBeLessThanOrEqual(heldBytes);
@@ -101,13 +104,13 @@ describe("a link", () => {
 
   test("leaves no timer when it closes, and sends nothing after", () => {
     const conn = new PassThrough();
-    const { link, shipment, clock } = linkOver(conn);
-    link.send(shipment, new Uint8Array(10), new Uint8Array(10));
+    const { link, message, clock } = linkOver(conn);
+    link.send([message(10), message(10)]);
     expect(clock.pending).toBe(1);
     link.close();
     expect(clock.pending).toBe(0);
     const sentBytes = conn.readableLength;
-    link.send(shipment, new Uint8Array(10), new Uint8Array(10));
+    link.send([message(10)]);
     link.acknowledged(1);
     expect(conn.readableLength).toBe(sentBytes);
   });

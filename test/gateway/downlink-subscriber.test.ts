@@ -4,6 +4,7 @@ import type { DeviceView } from "../../gateway/ports.ts";
 import {
   type DownContent,
   type Newest,
+  PARTS_AT_ONCE_MAX,
   type Shipment,
   Subscriber,
 } from "../../gateway/subscriber.ts";
@@ -11,11 +12,12 @@ import { keyOf, problemAt } from "./downlink-world.ts";
 
 const NOTHING_KNOWN: DeviceView = { base: 0, applied: null, problems: [] };
 const OLDEST = 0;
-/** A release that comes in one part to devices of minor 0, in up to three to others. */
+const MANY_PARTS = 8;
+/** A release that comes in one part to devices of minor 0, in up to eight to others. */
 const newestOf = (version: number): Newest => ({
   version,
   parts: ({ base, minor }) =>
-    minor === OLDEST || base === version ? 1 : 1 + ((base + version) % 3),
+    minor === OLDEST || base === version ? 1 : 1 + ((base + version) % MANY_PARTS),
 });
 
 type Step =
@@ -61,7 +63,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 /** Drives a subscriber through steps as the gateway and the world would, checking each shipment. */
 class Drive {
-  subscriber = new Subscriber(keyOf("tv"));
+  readonly lasting: boolean;
+  subscriber: Subscriber;
   views: DeviceView[] = [NOTHING_KNOWN];
   version = 0;
   unacknowledged: Shipment[] = [];
@@ -70,6 +73,11 @@ class Drive {
   told = new Set<number>();
   /** The parts of the newest transition that arrived, in order. */
   parts: { version: number; base: number; of: number; seen: number } | null = null;
+
+  constructor(lasting: boolean) {
+    this.lasting = lasting;
+    this.subscriber = new Subscriber(keyOf("tv"), lasting);
+  }
 
   run(action: Step): void {
     const { subscriber } = this;
@@ -106,7 +114,11 @@ class Drive {
     const stale = this.views[Math.max(0, this.views.length - 1 - staleness)] ?? NOTHING_KNOWN;
     const version = Math.max(0, this.version - versionLag);
     const newest = newestOf(version);
-    for (const shipment of this.subscriber.next(stale, newest)) this.#arrived(shipment, newest);
+    const before = [...this.unacknowledged];
+    const together = this.subscriber.next(stale, newest);
+    const parts = together.filter(({ content }) => content.line === "down").length;
+    expect(parts, "parts at once").toBeLessThanOrEqual(this.lasting ? 1 : PARTS_AT_ONCE_MAX);
+    for (const shipment of together) this.#arrived(shipment, newest, before);
   }
 
   #pull(base: number, minor: number): void {
@@ -114,11 +126,12 @@ class Drive {
     this.parts = null;
   }
 
-  #arrived(shipment: Shipment, newest: Newest): void {
+  /** `before`: what was in flight when this and what left with it were not. */
+  #arrived(shipment: Shipment, newest: Newest, before: readonly Shipment[]): void {
     const { content } = shipment;
     if (content.line === "model") throw new Error("nobody asked for a model");
-    const rivals = this.unacknowledged.filter((other) => other.content.line === content.line);
-    expect(rivals, "one message in flight per line").toEqual([]);
+    const rivals = before.filter((other) => other.content.line === content.line);
+    expect(rivals, "nothing else in flight on its line").toEqual([]);
     const ids = this.unacknowledged.filter((other) => other.qos === 1).map((o) => o.messageId);
     if (shipment.qos === 1) {
       expect(shipment.messageId).toBeGreaterThan(0);
@@ -173,8 +186,8 @@ class Drive {
     const grants = this.subscriber.grants();
     const outstanding = this.subscriber.outstanding();
     const { minor } = this.subscriber;
-    this.subscriber = new Subscriber(keyOf("tv"));
-    this.subscriber.restored(grants, outstanding, minor);
+    this.subscriber = new Subscriber(keyOf("tv"), this.lasting);
+    if (this.lasting) this.subscriber.restored(grants, outstanding, minor);
     this.parts = null;
     this.unacknowledged = [];
     this.sentVersion = -1;
@@ -184,7 +197,7 @@ class Drive {
 
   /** Serves and acknowledges until nothing is left to do. */
   quiesce(): void {
-    for (let round = 0; round < 12; round += 1) {
+    for (let round = 0; round < 4 * MANY_PARTS; round += 1) {
       this.#serve(0);
       this.#flush();
       while (this.unacknowledged.length > 0) this.#acknowledge(0);
@@ -195,35 +208,44 @@ class Drive {
 describe("subscriber", () => {
   test("P5, P6: whatever happens, versions and watermarks never fall and refusals come first", () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
-        const drive = new Drive();
-        for (const action of steps) drive.run(action);
-      }),
+      fc.property(
+        fc.boolean(),
+        fc.array(step, { maxLength: 60, size: "max" }),
+        (lasting, steps) => {
+          const drive = new Drive(lasting);
+          for (const action of steps) drive.run(action);
+        },
+      ),
       { numRuns: 1_000 },
     );
   });
 
   test("P5: when faults end, a device that listens has the newest version, watermark and refusals", () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
-        const drive = new Drive();
-        for (const action of steps) drive.run(action);
-        drive.subscriber.subscribed("err", 1);
-        drive.subscriber.subscribed("down", 1);
-        drive.quiesce();
-        expect(drive.sentVersion).toBe(drive.version);
-        expect(drive.sentSeq).toBe(drive.view.applied?.seq ?? 0);
-        for (const { position } of drive.view.problems) expect(drive.told).toContain(position?.seq);
-        expect(drive.parts, "every part of it").toMatchObject({ seen: drive.parts?.of });
-        expect(drive.subscriber.next(drive.view, newestOf(drive.version))).toEqual([]);
-        expect(drive.subscriber.outstanding()).toEqual({});
-      }),
+      fc.property(
+        fc.boolean(),
+        fc.array(step, { maxLength: 60, size: "max" }),
+        (lasting, steps) => {
+          const drive = new Drive(lasting);
+          for (const action of steps) drive.run(action);
+          drive.subscriber.subscribed("err", 1);
+          drive.subscriber.subscribed("down", 1);
+          drive.quiesce();
+          expect(drive.sentVersion).toBe(drive.version);
+          expect(drive.sentSeq).toBe(drive.view.applied?.seq ?? 0);
+          for (const { position } of drive.view.problems)
+            expect(drive.told).toContain(position?.seq);
+          expect(drive.parts, "every part of it").toMatchObject({ seen: drive.parts?.of });
+          expect(drive.subscriber.next(drive.view, newestOf(drive.version))).toEqual([]);
+          expect(drive.subscriber.outstanding()).toEqual({});
+        },
+      ),
       { numRuns: 500 },
     );
   });
 
   test("a resent delta's old base does not undo what a PUBACK has shown", () => {
-    const subscriber = new Subscriber(keyOf("tv"));
+    const subscriber = new Subscriber(keyOf("tv"), false);
     subscriber.subscribed("down", 1);
     const [first] = subscriber.next(NOTHING_KNOWN, newestOf(4));
     subscriber.acknowledged(first?.messageId ?? 0);
@@ -233,35 +255,37 @@ describe("subscriber", () => {
   });
 
   test("the base of a first delta is believed before the store has heard of it", () => {
-    const subscriber = new Subscriber(keyOf("tv"));
+    const subscriber = new Subscriber(keyOf("tv"), false);
     subscriber.mentioned({ base: 3, minor: OLDEST });
     subscriber.subscribed("down", 1);
     expect(subscriber.next(NOTHING_KNOWN, newestOf(4))[0]?.content).toMatchObject({ base: 3 });
   });
 
   test("a PUBACK for a packet id nobody used is ignored", () => {
-    const subscriber = new Subscriber(keyOf("tv"));
+    const subscriber = new Subscriber(keyOf("tv"), false);
     subscriber.subscribed("down", 1);
     const [sent] = subscriber.next(NOTHING_KNOWN, newestOf(1));
     expect(subscriber.acknowledged(999)).toBeNull();
     expect(subscriber.acknowledged(sent?.messageId ?? 0)).toMatchObject({ line: "down" });
   });
 
-  /** A device of minor 1 that holds version 3 and listens; version 5 takes it three parts. */
-  function inThreeParts() {
-    const subscriber = new Subscriber(keyOf("tv"));
+  const inThreeParts = (version: number): Newest => ({ version, parts: () => 3 });
+
+  /** A device of minor 1 that holds version 3, listens, and is sent one part at a time. */
+  function partByPart() {
+    const subscriber = new Subscriber(keyOf("tv"), true);
     subscriber.pulled({ base: 3, minor: 1 });
     subscriber.subscribed("down", 1);
     const send = (version: number, view = NOTHING_KNOWN) => {
-      const [sent] = subscriber.next(view, newestOf(version));
+      const [sent] = subscriber.next(view, inThreeParts(version));
       return sent;
     };
     const ack = (sent: Shipment | undefined) => subscriber.acknowledged(sent?.messageId ?? 0);
     return { subscriber, send, ack };
   }
 
-  test("a release in parts: one after the other, each after the PUBACK of the one before", () => {
-    const { subscriber, send, ack } = inThreeParts();
+  test("a release in parts to a session that lasts: each after the PUBACK of the one before", () => {
+    const { subscriber, send, ack } = partByPart();
     const seen: unknown[] = [];
     for (let part = 1; part <= 3; part += 1) {
       const sent = send(5);
@@ -277,8 +301,43 @@ describe("subscriber", () => {
     expect(subscriber.minor).toBe(1);
   });
 
+  test("parts of a release leave a few at a time, and go on when each of them has its PUBACK", () => {
+    const subscriber = new Subscriber(keyOf("tv"), false);
+    subscriber.pulled({ base: 3, minor: 1 });
+    subscriber.subscribed("down", 1);
+    const inFive: Newest = { version: 5, parts: () => 5 };
+    const next = () => subscriber.next(NOTHING_KNOWN, inFive);
+    const sent = next();
+    expect(sent.map(({ content, retain }) => [content, retain])).toEqual(
+      [1, 2, 3].map((part) => [{ line: "down", base: 3, minor: 1, applied: null, part }, true]),
+    );
+    const [first = 0, second = 0, third = 0] = sent.map(({ messageId }) => messageId);
+    expect(new Set([first, second, third]).size).toBe(3);
+    expect(next(), "in flight").toEqual([]);
+    // [MQTT-4.6.0-2] has PUBACKs in order; a device that does not keep to it harms nothing.
+    for (const id of [third, first, third]) expect(subscriber.acknowledged(id)).toBeNull();
+    expect(subscriber.acknowledged(second)).toEqual({ line: "down", waits: true });
+    const rest = next();
+    expect(rest.map(({ content }) => content)).toMatchObject([{ part: 4 }, { part: 5 }]);
+    for (const { messageId } of rest) subscriber.acknowledged(messageId);
+    expect(next()).toEqual([]);
+    const [later] = subscriber.next(NOTHING_KNOWN, { version: 6, parts: () => 1 });
+    expect(later?.content, "the last PUBACK completed it").toMatchObject({ base: 5, part: 1 });
+  });
+
+  test("a QoS 0 subscription gets part after part, each when the socket has taken the one before", () => {
+    const subscriber = new Subscriber(keyOf("tv"), false);
+    subscriber.pulled({ base: 3, minor: 1 });
+    subscriber.subscribed("down", 0);
+    for (const part of [1, 2, 3]) {
+      const sent = subscriber.next(NOTHING_KNOWN, inThreeParts(5));
+      expect(sent).toMatchObject([{ qos: 0, messageId: 0, content: { part } }]);
+      expect(subscriber.flushed("down")).toEqual({ line: "down", waits: part < 3 });
+    }
+  });
+
   test("P6: every part carries the newest watermark", () => {
-    const { send, ack } = inThreeParts();
+    const { send, ack } = partByPart();
     ack(send(5));
     const applied = { epoch: 1, seq: 7 };
     expect(send(5, { ...NOTHING_KNOWN, applied })?.content).toMatchObject({ part: 2, applied });
@@ -291,7 +350,7 @@ describe("subscriber", () => {
   ])(
     "%s between parts starts over at part 1, against what is truly held",
     (_, happen, version, base) => {
-      const { subscriber, send, ack } = inThreeParts();
+      const { subscriber, send, ack } = partByPart();
       ack(send(5));
       happen(subscriber);
       const sent = send(version);
@@ -300,7 +359,7 @@ describe("subscriber", () => {
   );
 
   test("a pull while a part is in flight makes its PUBACK say nothing, were it the last", () => {
-    const { subscriber, send, ack } = inThreeParts();
+    const { subscriber, send, ack } = partByPart();
     ack(send(5));
     ack(send(5));
     const last = send(5);
@@ -310,7 +369,7 @@ describe("subscriber", () => {
   });
 
   test("UNSUBSCRIBE between parts: the rest is not owed, and the release is not held", () => {
-    const { subscriber, send, ack } = inThreeParts();
+    const { subscriber, send, ack } = partByPart();
     const first = send(5);
     subscriber.unsubscribed("down");
     expect(ack(first)?.waits).toBe(false);
@@ -320,13 +379,13 @@ describe("subscriber", () => {
   });
 
   test("a resent delta of another minor does not undo what a pull has said", () => {
-    const { subscriber, send } = inThreeParts();
+    const { subscriber, send } = partByPart();
     subscriber.mentioned({ base: 1, minor: OLDEST });
     expect(send(5)?.content).toMatchObject({ base: 3, minor: 1 });
   });
 
   test("a model takes a packet id of its own and waits for one before it", () => {
-    const subscriber = new Subscriber(keyOf("tv"));
+    const subscriber = new Subscriber(keyOf("tv"), false);
     subscriber.subscribed("down", 1);
     const [down] = subscriber.next(NOTHING_KNOWN, newestOf(1));
     subscriber.models.subscribed(7, 1);
@@ -342,7 +401,7 @@ describe("subscriber", () => {
   });
 
   test("packet ids go round after 65535 and skip the ones in flight", () => {
-    const subscriber = new Subscriber(keyOf("tv"));
+    const subscriber = new Subscriber(keyOf("tv"), false);
     subscriber.subscribed("err", 1);
     subscriber.subscribed("down", 1);
     const view = { ...NOTHING_KNOWN, problems: [problemAt(1)] };
