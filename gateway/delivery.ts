@@ -11,7 +11,7 @@
 import { assert, type Clock, type DeviceKey } from "../src/core/index.ts";
 import type { Logger, Metrics } from "../src/observe/index.ts";
 import { encodeRefusal } from "../src/wire/index.ts";
-import { downParts, type HeldLadder, type Ladders, newestOf } from "./ladders.ts";
+import { downParts, type HeldLadder, type Ladders } from "./ladders.ts";
 import type { Link, Message } from "./link.ts";
 import type { DeviceView, DownlinkSource } from "./ports.ts";
 import type { Shipment } from "./subscriber.ts";
@@ -95,7 +95,7 @@ export class Delivery {
   #deliver(link: Link, view: DeviceView, ladder: HeldLadder): void {
     if (!link.open) return;
     try {
-      const shipments = link.subscriber.next(view, newestOf(ladder));
+      const shipments = link.subscriber.next(view, ladder.newest);
       if (shipments.length === 0) return;
       link.send(shipments.map((shipment) => this.#messageOf(shipment, ladder)));
     } catch (error) {

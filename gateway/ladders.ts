@@ -45,7 +45,9 @@ export interface HeldLadder {
   readonly version: number;
   readonly full: Renditions;
   readonly hollow: Renditions;
-  readonly rungs: Map<string, Rung>;
+  readonly rungs: Map<number, Rung>;
+  /** What a subscriber must know of the release. */
+  readonly newest: Newest;
   /** When the source was last asked, on the monotonic clock. */
   readonly lookedMs: number;
 }
@@ -64,23 +66,21 @@ export function holdLadder(full: Renditions, lookedMs: number): HeldLadder {
   const { ladder, ladder1 } = full;
   assert(ladder1 === null || ladder1.version === ladder.version, "renditions are of one release");
   const hollow1 = ladder1 === null ? null : hollowLadder1(ladder1);
-  return {
-    version: ladder.version,
+  const { version } = ladder;
+  const held: HeldLadder = {
+    version,
     lookedMs,
     full,
     rungs: new Map(),
+    newest: { version, parts: (told) => rungAt(held, told).frames.length },
     hollow: { ladder: hollowLadder(ladder), ladder1: hollow1 },
   };
+  return held;
 }
 
 function hollowLadder(ladder: Ladder): Ladder {
   const deltas = new Map([...ladder.deltas].map(([base, body]) => [base, hollowed(body)]));
   return { ...ladder, snapshot: hollowed(ladder.snapshot), deltas };
-}
-
-/** What a subscriber must know of a release: in how many messages each device gets there. */
-export function newestOf(held: HeldLadder): Newest {
-  return { version: held.version, parts: (told) => rungAt(held, told).frames.length };
 }
 
 /** One frame for a device that told its base and minor, as a small head of its own and a shared body. */
@@ -97,11 +97,11 @@ function rungAt(held: HeldLadder, { base, minor }: Told): Rung {
   const { deltas } = layered ? ladder1 : ladder;
   // P8: a base that is no rung is told like none at all.
   const rung = base === held.version || deltas.has(base) ? base : 0;
-  const name = `${layered ? 1 : 0}.${rung}`;
-  const known = held.rungs.get(name);
+  const place = layered ? rung : -1 - rung;
+  const known = held.rungs.get(place);
   if (known !== undefined) return known;
   const made = layered ? rungOf1(held, ladder1, rung) : rungOf0(held, rung);
-  held.rungs.set(name, made);
+  held.rungs.set(place, made);
   return made;
 }
 

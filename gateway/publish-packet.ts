@@ -36,7 +36,7 @@ export function publishHead(
   assert(remaining <= REMAINING_LENGTH_MAX, "a packet's length fits in four bytes");
   assert(qos === 0 || messageId > 0, "[MQTT-2.3.1-1] QoS 1 has a packet id");
   const lengthBytes = varint(remaining);
-  const bytes = Buffer.alloc(1 + lengthBytes.length + remaining - moreBytes);
+  const bytes = Buffer.allocUnsafe(1 + lengthBytes.length + remaining - moreBytes);
   bytes[0] = PUBLISH | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0);
   bytes.set(lengthBytes, 1);
   let at = 1 + lengthBytes.length;

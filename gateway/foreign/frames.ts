@@ -19,7 +19,7 @@
  */
 import { assert, type DeviceKey } from "../../src/core/index.ts";
 import { encodeRefusal, topicOf } from "../../src/wire/index.ts";
-import { downParts, type HeldLadder, newestOf } from "../ladders.ts";
+import { downParts, type HeldLadder } from "../ladders.ts";
 import type { DeviceView, Told } from "../ports.ts";
 import type { Outgoing } from "./outbox.ts";
 
@@ -54,7 +54,7 @@ export function messagesFor({ key, minor, asked, view, held }: Telling): Message
     return { kind, topic, payload: Buffer.concat([head, body]) };
   };
   if (asked !== null && asked.base !== version) {
-    const parts = newestOf(held).parts(asked);
+    const parts = held.newest.parts(asked);
     for (let part = 1; part <= parts; part += 1) {
       messages.push({ ...frame(asked, part, applied), retain: false });
     }
@@ -62,7 +62,7 @@ export function messagesFor({ key, minor, asked, view, held }: Telling): Message
   const newest = { base: version, minor: asked?.minor ?? minor };
   if (problems.length > 0) messages.push({ ...frame(newest, 1, applied), retain: false });
   const retained = frame(newest, 1, problems.length > 0 ? null : applied);
-  assert(newestOf(held).parts(newest) === 1, "a device that is up to date needs one frame");
+  assert(held.newest.parts(newest) === 1, "a device that is up to date needs one frame");
   messages.push({ ...retained, retain: true, expiryS: RETAINED_EXPIRY_S });
   return messages;
 }

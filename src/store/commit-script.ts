@@ -54,6 +54,18 @@ return 'ok'
 `);
 
 /**
+ * KEYS a hash per device; ARGV field. Answers that field of each, or nil: one command where HGET
+ * would be as many as there are devices.
+ */
+export const fieldOfEachScript = script(`
+local values = {}
+for place, device in ipairs(KEYS) do
+  values[place] = redis.call('HGET', device, ARGV[1])
+end
+return values
+`);
+
+/**
  * KEYS lease, commit, stats, dead, dead-order, tenants, then a hash per device,
  * then a hash of sums per tenant. ARGV, in the order it is taken:
  * token, number, number before, dead letters kept, applied, duplicates, dead-lettered,

@@ -27,6 +27,7 @@ import {
   acquireScript,
   commitScript,
   dropDeadLettersScript,
+  fieldOfEachScript,
   forgetScript,
   releaseScript,
   renewScript,
@@ -82,6 +83,14 @@ export interface RedisStoreOptions extends StoreOptions {
 const TIMEOUT_MS_DEFAULT = 5_000;
 /** Rows asked for at once when a shard is loaded: a few megabytes per answer. */
 const SCAN_COUNT = 1_000;
+/** One script may ask for so many devices: Redis does nothing else meanwhile. */
+const CURSORS_AT_ONCE_MAX = 256;
+
+/** A device among those whose cursors are asked for. */
+interface Place {
+  readonly index: number;
+  readonly hash: string;
+}
 
 class RedisStore implements Store {
   readonly #options: ResolvedStoreOptions;
@@ -225,13 +234,36 @@ class RedisStore implements Store {
   }
 
   async cursors(keys: readonly DeviceKey[]): Promise<(DeviceCursor | null)[]> {
-    const answers = await this.#redis.callAll(
-      keys.map((key) => {
-        requireKey(key);
-        return ["HGET", this.#keys.device(shardOf(key, this.shards), key), CURSOR_FIELD] as const;
-      }),
-    );
-    return answers.map((cursor) => (cursor === null ? null : decodeCursor(cursor as Buffer)));
+    const found = new Array<DeviceCursor | null>(keys.length).fill(null);
+    await Promise.all(this.#portions(keys).map((portion) => this.#readCursors(portion, found)));
+    return found;
+  }
+
+  /** Where the devices of `keys` stand, shard by shard, as many as one command asks for. */
+  #portions(keys: readonly DeviceKey[]): Place[][] {
+    const portions: Place[][] = [];
+    const open = new Map<number, Place[]>();
+    for (const [index, key] of keys.entries()) {
+      requireKey(key);
+      const shard = shardOf(key, this.shards);
+      let portion = open.get(shard);
+      if (portion === undefined || portion.length === CURSORS_AT_ONCE_MAX) {
+        portion = [];
+        open.set(shard, portion);
+        portions.push(portion);
+      }
+      portion.push({ index, hash: this.#keys.device(shard, key) });
+    }
+    return portions;
+  }
+
+  async #readCursors(portion: readonly Place[], found: (DeviceCursor | null)[]): Promise<void> {
+    const hashes = portion.map(({ hash }) => hash);
+    const blobs = await this.#redis.run(fieldOfEachScript, hashes, [CURSOR_FIELD]);
+    for (const [at, { index }] of portion.entries()) {
+      const blob = (blobs as (Buffer | null)[])[at];
+      if (blob) found[index] = decodeCursor(blob);
+    }
   }
 
   async tenants(): Promise<string[]> {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import mqttPacket from "mqtt-packet";
 import { describe, expect, test } from "vitest";
-import { downParts, holdLadder, Ladders, newestOf } from "../../gateway/ladders.ts";
+import { downParts, holdLadder, Ladders } from "../../gateway/ladders.ts";
 import { publishHead } from "../../gateway/publish-packet.ts";
 import { Reach } from "../../gateway/reach.ts";
 import { downFrame, downFrames1, type Ladder } from "../../src/wire/index.ts";
@@ -48,14 +48,14 @@ describe("down frames in parts", () => {
     for (const base of [0, 2, 5, 6, 7, 9]) {
       for (const minor of [1, 2]) {
         const wanted = downFrames1(full.ladder1, { base, applied });
-        expect(newestOf(held).parts({ base, minor })).toBe(wanted.length);
+        expect(held.newest.parts({ base, minor })).toBe(wanted.length);
         const sent = wanted.map((_, index) => {
           const { head, body } = downParts(held, { base, minor, applied, part: index + 1 });
           return Buffer.concat([head, body]);
         });
         expect(sent).toEqual(wanted.map((frame) => Buffer.from(frame)));
       }
-      expect(newestOf(held).parts({ base, minor: 0 })).toBe(1);
+      expect(held.newest.parts({ base, minor: 0 })).toBe(1);
       const { head, body } = downParts(held, { base, minor: 0, applied, part: 1 });
       expect(Buffer.concat([head, body])).toEqual(
         Buffer.from(downFrame(full.ladder, { base, applied })),

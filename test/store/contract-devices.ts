@@ -38,6 +38,9 @@ export function deviceContract(bench: Bench): void {
     const lows = (await store.cursors(asked)).map((cursor) => cursor?.epochs[0]?.low ?? null);
     expect(lows).toEqual([null, 32, 31, 30, 22, 21, 20, 12, 11, 10, 2, 1, 0, 32]);
     expect(await store.cursors([])).toEqual([]);
+    const many = Array.from({ length: 1_000 }, (_, at) => asked[at % asked.length] as DeviceKey);
+    const found = (await store.cursors(many)).map((cursor) => cursor?.epochs[0]?.low ?? null);
+    expect(found).toEqual(many.map((_, at) => lows[at % asked.length]));
   });
 
   test("devices: loading gives the order asked, strangers as null, only wanted registers", async () => {
