@@ -16,16 +16,22 @@
  * @module
  */
 import type { Writable } from "node:stream";
-import { type Clock, type OmegaError, ProtocolError, shardOf } from "../src/core/index.ts";
+import {
+  type Clock,
+  limits as coreLimits,
+  type OmegaError,
+  ProtocolError,
+  shardOf,
+} from "../src/core/index.ts";
 import type { Logger, Metrics } from "../src/observe/index.ts";
 import type { DeltaProducer } from "../src/queue/index.ts";
+import { peekHeader } from "../src/wire/index.ts";
 import { type AckSlot, AckWindow, ByteBudget } from "./ack-window.ts";
 import { type DeviceTopics, type PublishRequest, publishRefusal } from "./acl.ts";
 import { Batcher } from "./batcher.ts";
-import { headOf } from "./frame-head.ts";
 import { DELTA_OVERHEAD_BYTES, type GatewayLimits } from "./limits.ts";
 import { unsentBytesMax } from "./link.ts";
-import type { FrameListener, GatewayClient, Sender } from "./ports.ts";
+import type { FrameListener, GatewayClient, Sender, Told } from "./ports.ts";
 import { endOfTurn } from "./turn.ts";
 
 /** What the seam touches of a PUBLISH; aedes' own packet object, whose `qos` is changed. */
@@ -196,6 +202,24 @@ export class Ingest<From extends Sender = GatewayClient> {
         }
       },
     });
+  }
+}
+
+/** What the gateway reads of every frame; both numbers are 0 where it says nothing. */
+interface FrameHead extends Told {
+  readonly kind: string;
+}
+
+const UNREADABLE: FrameHead = { kind: "unreadable", base: 0, minor: 0 };
+
+/** Never throws: what cannot be read is dead-lettered later, with its reason. */
+function headOf(frame: Buffer): FrameHead {
+  try {
+    const header = peekHeader(frame, coreLimits.UP_FRAME_BYTES_MAX);
+    const { kind, minor = 0 } = header;
+    return { kind, minor, base: "base" in header ? header.base : 0 };
+  } catch {
+    return UNREADABLE;
   }
 }
 

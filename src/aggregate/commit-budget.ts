@@ -23,7 +23,8 @@ export class CommitBudget {
   readonly #policy: FoldPolicy;
   readonly #entriesMax: number;
   readonly #sums: ShardSums;
-  readonly #mentions = new Map<string, number>();
+  /** By tenant and pattern. */
+  readonly #mentions = new Map<string, Map<string, number>>();
   #entries = 0;
   #bytes = 0;
   #items = 0;
@@ -66,21 +67,23 @@ export class CommitBudget {
     const partBytes = sumsBytes(1, dim) - sumsBytes(0, dim);
     let items = upserts.length + removals.length;
     let bytes = (2 + items) * RECORD_BYTES + upserts.length * 2 * dim;
-    for (const { mode } of upserts) {
+    const mentions = this.#mentions.get(tenant) ?? new Map<string, number>();
+    this.#mentions.set(tenant, mentions);
+    let rows = 0;
+    for (const { id, mode } of upserts) {
       const newPart = mode === "kept" || spaces?.has(space) !== true;
       if (newPart) bytes += partBytes;
+      rows += this.#newRows(mentions, id);
     }
-    for (const id of [...upserts.map((upsert) => upsert.id), ...removals]) {
-      const rows = this.#newRows(`${tenant}/${id}`);
-      items += rows;
-      bytes += rows * rowBytes;
-    }
+    for (const id of removals) rows += this.#newRows(mentions, id);
+    items += rows;
+    bytes += rows * rowBytes;
     return { bytes, items };
   }
 
-  #newRows(name: string): number {
-    const mentions = this.#mentions.get(name) ?? 0;
-    this.#mentions.set(name, mentions + 1);
+  #newRows(mentionsOf: Map<string, number>, id: string): number {
+    const mentions = mentionsOf.get(id) ?? 0;
+    mentionsOf.set(id, mentions + 1);
     const rowsMax = this.#policy.bucketsKept + 2;
     return Math.min(2 * (mentions + 1), rowsMax) - Math.min(2 * mentions, rowsMax);
   }

@@ -62,10 +62,10 @@ export function consume(epochs: readonly EpochSeen[], position: Position): Consu
     return { verdict: "refused", reason: "epoch.expired" };
   }
   const marked = mark(seen, offset);
-  // By far the most common: a device of one epoch.
-  if (epochs.length === 1 && known !== undefined) return { verdict: "fresh", epochs: [marked] };
-  const others = epochs.filter((other) => other.epoch !== position.epoch);
-  const next = [...others, marked].sort((a, b) => a.epoch - b.epoch);
+  if (known !== undefined) {
+    return { verdict: "fresh", epochs: epochs.map((other) => (other === known ? marked : other)) };
+  }
+  const next = [...epochs, marked].sort((a, b) => a.epoch - b.epoch);
   return { verdict: "fresh", epochs: next.slice(-EPOCHS_MAX) };
 }
 

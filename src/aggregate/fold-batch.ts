@@ -158,11 +158,13 @@ export class Batch {
     }
     const { epochs, patterns } = draft.cursor;
     const context = {
-      ...{ dim: policy.dimOf(tenant), weightMax: policy.weightMaxOf(tenant) },
+      dim: policy.dimOf(tenant),
+      weightMax: policy.weightMaxOf(tenant),
       livesMax: policy.devicePatternsMax,
-      ...{ bucket, oldestBucket: this.#oldestBucket },
+      bucket,
+      oldestBucket: this.#oldestBucket,
     };
-    const judgement = judge(read, epochs, patterns, (id) => draft.register(id), context);
+    const judgement = judge(read, epochs, patterns, draft, context);
     if (judgement.verdict !== "apply") return judgement;
     let fresh = 0;
     for (const [id, register] of judgement.writes) {

@@ -28,7 +28,9 @@ import type { ReadDelta } from "./fold-read.ts";
 import { type LiveRegister, type Register, SAMPLES_MAX, SUCCESS_PERMILLE_MAX } from "./register.ts";
 
 /** The registers a delta needs: null = the device has none of that id. */
-export type RegisterView = (pattern: string) => Register | null;
+export interface RegisterView {
+  register(pattern: string): Register | null;
+}
 
 export type Judgement =
   | {
@@ -85,7 +87,7 @@ export function judge(
     named.add(upsert.id);
     const refusal = outOfRange(upsert, context.weightMax);
     if (refusal !== null) return refusal;
-    const before = registers(upsert.id);
+    const before = registers.register(upsert.id);
     if (before !== null && !isLater(position, before)) continue;
     const found = vectorOf(upsert, before, read, context);
     if (found.verdict === "refuse") return found;
@@ -94,7 +96,7 @@ export function judge(
   for (const id of delta.removals) {
     if (named.has(id)) return refuse("delta.duplicate-id", id);
     named.add(id);
-    const before = registers(id);
+    const before = registers.register(id);
     if (before !== null && !isLater(position, before)) continue;
     writes.set(id, { kind: "tombstone", ...position, bucket: context.bucket });
   }
@@ -117,7 +119,7 @@ function missingReference(
   let missing: number | null = null;
   for (const { id, mode, referenceSeq } of delta.upserts) {
     if (mode === "absolute" || referenceSeq < 1 || referenceSeq >= position.seq) continue;
-    const before = registers(id);
+    const before = registers.register(id);
     if (before !== null && !isLater(position, before)) continue;
     if (isConsumed(epochs, { epoch: position.epoch, seq: referenceSeq })) continue;
     missing = Math.max(missing ?? 0, referenceSeq);
@@ -129,7 +131,7 @@ function missingReference(
 function liveChange(writes: ReadonlyMap<string, Register>, registers: RegisterView): number {
   let change = 0;
   for (const [id, after] of writes) {
-    change += (after.kind === "live" ? 1 : 0) - (registers(id)?.kind === "live" ? 1 : 0);
+    change += (after.kind === "live" ? 1 : 0) - (registers.register(id)?.kind === "live" ? 1 : 0);
   }
   return change;
 }

@@ -12,6 +12,7 @@
  */
 import { limits, messageOf, OmegaError } from "../core/index.ts";
 import {
+  type CodecModel,
   type CodecModels,
   type DecodedDelta,
   type DeltaContext,
@@ -54,18 +55,28 @@ export function readFrame(bytes: Uint8Array, zstd: Zstd, context: DeltaContext):
     return { kind: "refused", position: null, reason: "frame.kind", detail, wantsModel: null };
   }
   const position = { epoch: header.epoch, seq: header.seq };
-  let wantsModel: number | null = null;
-  const models: CodecModels = {
-    get(version) {
-      const model = context.models.get(version);
-      if (model === null) wantsModel = version;
-      return model;
-    },
-  };
+  const models = new WatchedModels(context.models);
   try {
-    return { kind: "delta", position, delta: decodeDelta(frame, zstd, { ...context, models }) };
+    const delta = decodeDelta(frame, zstd, { models, sender: context.sender });
+    return { kind: "delta", position, delta };
   } catch (error) {
-    return refused(position, error, wantsModel);
+    return refused(position, error, models.lacking);
+  }
+}
+
+/** Codec models that remember which one was asked for in vain. */
+class WatchedModels implements CodecModels {
+  readonly #models: CodecModels;
+  lacking: number | null = null;
+
+  constructor(models: CodecModels) {
+    this.#models = models;
+  }
+
+  get(version: number): CodecModel | null {
+    const model = this.#models.get(version);
+    if (model === null) this.lacking = version;
+    return model;
   }
 }
 

@@ -133,7 +133,8 @@ export interface SumsDraft {
 /** One pattern in a draft: its rows that the draft touched, over those of the base. */
 interface PatternDraft {
   readonly base: Buckets | null;
-  readonly rows: Map<number, RowDraft>;
+  /** One for each bucket touched, of which there are few. */
+  readonly rows: RowDraft[];
   /** The base has no sums for it, the draft has. */
   added: boolean;
 }
@@ -226,7 +227,7 @@ class Draft implements SumsDraft {
     const { base, patterns } = this.#tenant(tenant);
     let draft = patterns.get(pattern);
     if (draft === undefined) {
-      draft = { base: base?.get(pattern) ?? null, rows: new Map(), added: false };
+      draft = { base: base?.get(pattern) ?? null, rows: [], added: false };
       patterns.set(pattern, draft);
     }
     return draft;
@@ -235,7 +236,7 @@ class Draft implements SumsDraft {
   /** The draft's own copy of a row; null when it does not exist. */
   #touch(tenant: string, pattern: string, bucket: number): PatternSums | null {
     const { base, rows } = this.#pattern(tenant, pattern);
-    const known = rows.get(bucket);
+    const known = rowOf(rows, bucket);
     if (known !== undefined) return known.sums;
     const row = base?.get(bucket);
     return row === undefined ? null : this.#set(tenant, pattern, bucket, copySums(row));
@@ -260,15 +261,20 @@ class Draft implements SumsDraft {
     sums: Sums,
   ): Sums {
     const { rows } = this.#pattern(tenant, pattern);
-    const known = rows.get(bucket);
+    const known = rowOf(rows, bucket);
     if (known !== undefined) known.sums = sums;
     else {
       const row = { tenant, pattern, bucket, sums };
-      rows.set(bucket, row);
+      rows.push(row);
       this.#touched.push(row);
     }
     return sums;
   }
+}
+
+function rowOf(rows: readonly RowDraft[], bucket: number): RowDraft | undefined {
+  for (const row of rows) if (row.bucket === bucket) return row;
+  return undefined;
 }
 
 export function draftOf(base: ShardSums): SumsDraft {

@@ -55,8 +55,8 @@ function readEntry(
 ): FoldEntry {
   const name = deviceName(key);
   const read = readFrame(frame, zstd, { models, sender: name });
-  const mark = retried ? { retried } : {};
-  return { key, receivedAtMs, frame, name, read, final: false, ...mark };
+  const entry = { key, receivedAtMs, frame, name, read, final: false };
+  return retried ? { ...entry, retried } : entry;
 }
 
 function wantedBy({ read }: FoldEntry): number | null {

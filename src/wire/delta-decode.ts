@@ -73,7 +73,7 @@ export function decodeDelta(
     const ref = columns.refs[index] as number;
     const kind = ref === 0 ? "absolute" : ref > 0 ? "difference" : "kept";
     const residual = kind === "kept" ? null : (residuals[coded++] as Int32Array);
-    if (kind === "absolute" && residual?.every((component) => component === 0)) {
+    if (kind === "absolute" && residual !== null && isZero(residual)) {
       throw new ProtocolError("pattern.zero", `the embedding of ${id} is all zeros`);
     }
     return {
@@ -127,6 +127,11 @@ function contents1({ epoch, seq }: DeltaHeader, body: CborValue, context: DeltaC
   const { models, sender } = context;
   const vectors = decodeCodec1(coded, kinds, dim, { models, sender, epoch, seq });
   return { dim, columns, ...vectors };
+}
+
+function isZero(residual: Int32Array): boolean {
+  for (let at = 0; at < residual.length; at += 1) if (residual[at] !== 0) return false;
+  return true;
 }
 
 function dimOf(fields: Fields): number {

@@ -11,6 +11,7 @@
  */
 import { limits, ProtocolError, SerializationError } from "../core/index.ts";
 import { encodeHeader, type FrameHeader, type FrameKind, readHeader } from "./header.ts";
+import { type ReadHeader, usualHeader } from "./usual-header.ts";
 import { WIRE_VERSION } from "./version.ts";
 import type { Zstd } from "./zstd.ts";
 
@@ -85,12 +86,22 @@ export function encodeFrame(header: FrameHeader, body: PackedBody): Uint8Array {
  * Throws `ProtocolError("frame.…" | "header.…")` or `SerializationError("cbor.…")`.
  */
 export function peekFrame(bytes: Uint8Array, bytesMax: number): Frame {
+  const { header, end } = readHead(bytes, bytesMax);
+  return { header, body: { compressed: bytes[2] === FLAG_ZSTD, bytes: bytes.subarray(end) } };
+}
+
+/** The header alone of what {@link peekFrame} reads. */
+export function peekHeader(bytes: Uint8Array, bytesMax: number): FrameHeader {
+  return readHead(bytes, bytesMax).header;
+}
+
+function readHead(bytes: Uint8Array, bytesMax: number): ReadHeader {
   if (bytes.length > bytesMax) {
     throw new ProtocolError("frame.size", `at most ${bytesMax} bytes: got ${bytes.length}`, {
       detail: { bytes: bytes.length, bytesMax },
     });
   }
-  const [magic, version, flags] = bytes;
+  const { 0: magic, 1: version, 2: flags } = bytes;
   if (magic === undefined || version === undefined || flags === undefined) {
     throw new ProtocolError("frame.truncated", "a frame begins with three bytes");
   }
@@ -103,9 +114,10 @@ export function peekFrame(bytes: Uint8Array, bytesMax: number): Frame {
   if ((flags & ~FLAG_ZSTD) !== 0) {
     throw new ProtocolError("frame.flags", "a reserved flag is set", { detail: { flags } });
   }
+  const usual = usualHeader(bytes, PREFIX_BYTES);
+  if (usual !== null) return usual;
   const { header, end } = readHeader(bytes.subarray(PREFIX_BYTES));
-  const body = bytes.subarray(PREFIX_BYTES + end);
-  return { header, body: { compressed: flags === FLAG_ZSTD, bytes: body } };
+  return { header, end: PREFIX_BYTES + end };
 }
 
 /** The header of `frame` when it is of `kind`. Throws `ProtocolError("frame.kind")` otherwise. */

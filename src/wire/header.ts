@@ -92,8 +92,8 @@ export const CONTENT_HASH_BYTES = 8;
 export const PARTS_MAX = 255;
 
 const TRACE_BYTES_MAX = 16;
-const CODEC_MAX = 255;
-const MINOR_MAX = 65_535;
+export const CODEC_MAX = 255;
+export const MINOR_MAX = 65_535;
 const IGNORABLE_KEY_MIN = 32;
 const KINDS: readonly FrameKind[] = [
   "delta",
@@ -103,7 +103,8 @@ const KINDS: readonly FrameKind[] = [
   "refusal",
   "model",
 ];
-const KEY = {
+/** The key of each field. */
+export const HEADER_KEY = {
   kind: 0,
   minor: 1,
   epoch: 2,
@@ -119,28 +120,28 @@ const KEY = {
   model: 12,
 } as const;
 const RELEASE_KEYS = [
-  KEY.version,
-  KEY.contentHash,
-  KEY.codec,
-  KEY.applied,
-  KEY.part,
-  KEY.model,
+  HEADER_KEY.version,
+  HEADER_KEY.contentHash,
+  HEADER_KEY.codec,
+  HEADER_KEY.applied,
+  HEADER_KEY.part,
+  HEADER_KEY.model,
 ] as const;
 const KEYS_OF: Readonly<Record<FrameKind, readonly number[]>> = {
-  delta: [KEY.epoch, KEY.seq, KEY.base, KEY.codec, KEY.trace],
-  pull: [KEY.base, KEY.trace],
+  delta: [HEADER_KEY.epoch, HEADER_KEY.seq, HEADER_KEY.base, HEADER_KEY.codec, HEADER_KEY.trace],
+  pull: [HEADER_KEY.base, HEADER_KEY.trace],
   snapshot: RELEASE_KEYS,
-  "release-delta": [KEY.base, ...RELEASE_KEYS],
+  "release-delta": [HEADER_KEY.base, ...RELEASE_KEYS],
   refusal: [],
-  model: [KEY.version, KEY.contentHash],
+  model: [HEADER_KEY.version, HEADER_KEY.contentHash],
 };
 
 /** The header's bytes. Its fields must be within range; anything else is a bug of the caller. */
 export function encodeHeader(header: FrameHeader): Uint8Array {
-  const map = new Map<CborKey, CborValue>([[KEY.kind, KINDS.indexOf(header.kind) + 1]]);
+  const map = new Map<CborKey, CborValue>([[HEADER_KEY.kind, KINDS.indexOf(header.kind) + 1]]);
   for (const [name, value] of Object.entries(header)) {
     if (name === "kind" || value === null || value === undefined) continue;
-    const key = KEY[name as keyof typeof KEY];
+    const key = HEADER_KEY[name as keyof typeof HEADER_KEY];
     if (name === "applied") map.set(key, [value.epoch, value.seq]);
     else if (name === "part") map.set(key, [value.n, value.of]);
     else map.set(key, value);
@@ -181,7 +182,7 @@ function headerEnd(window: Uint8Array, more: boolean): number {
 }
 
 function headerOf(map: CborMap): FrameHeader {
-  const kind = KINDS[uint(map, KEY.kind, "kind", 1, KINDS.length) - 1] as FrameKind;
+  const kind = KINDS[uint(map, HEADER_KEY.kind, "kind", 1, KINDS.length) - 1] as FrameKind;
   requireKnownKeys(map, kind);
   const minor = minorOf(map);
   const counter = (key: number, name: string, min: number) =>
@@ -191,27 +192,27 @@ function headerOf(map: CborMap): FrameHeader {
       return {
         kind,
         ...minor,
-        epoch: counter(KEY.epoch, "epoch", 1),
-        seq: counter(KEY.seq, "seq", 1),
-        base: counter(KEY.base, "base", 0),
-        codec: uint(map, KEY.codec, "codec", 0, CODEC_MAX),
+        epoch: counter(HEADER_KEY.epoch, "epoch", 1),
+        seq: counter(HEADER_KEY.seq, "seq", 1),
+        base: counter(HEADER_KEY.base, "base", 0),
+        codec: uint(map, HEADER_KEY.codec, "codec", 0, CODEC_MAX),
         ...traceOf(map),
       };
     case "pull":
-      return { kind, ...minor, base: counter(KEY.base, "base", 0), ...traceOf(map) };
+      return { kind, ...minor, base: counter(HEADER_KEY.base, "base", 0), ...traceOf(map) };
     case "snapshot":
       return {
         kind,
         ...minor,
-        version: counter(KEY.version, "version", 0),
+        version: counter(HEADER_KEY.version, "version", 0),
         ...releaseFields(map),
       };
     case "release-delta":
       return {
         kind,
         ...minor,
-        version: counter(KEY.version, "version", 1),
-        base: counter(KEY.base, "base", 1),
+        version: counter(HEADER_KEY.version, "version", 1),
+        base: counter(HEADER_KEY.base, "base", 1),
         ...releaseFields(map),
       };
     case "refusal":
@@ -220,14 +221,16 @@ function headerOf(map: CborMap): FrameHeader {
       return {
         kind,
         ...minor,
-        version: uint(map, KEY.version, "version", 1, MODEL_VERSION_MAX),
-        contentHash: byteString(map, KEY.contentHash, "content-hash", CONTENT_HASH_BYTES),
+        version: uint(map, HEADER_KEY.version, "version", 1, MODEL_VERSION_MAX),
+        contentHash: byteString(map, HEADER_KEY.contentHash, "content-hash", CONTENT_HASH_BYTES),
       };
   }
 }
 
 function minorOf(map: CborMap): Minor {
-  return map.has(KEY.minor) ? { minor: uint(map, KEY.minor, "minor", 1, MINOR_MAX) } : {};
+  return map.has(HEADER_KEY.minor)
+    ? { minor: uint(map, HEADER_KEY.minor, "minor", 1, MINOR_MAX) }
+    : {};
 }
 
 function releaseFields(map: CborMap): {
@@ -235,24 +238,26 @@ function releaseFields(map: CborMap): {
   codec: number;
   applied: Position | null;
 } & LayeredRelease {
-  const codec = uint(map, KEY.codec, "codec", 0, CODEC_MAX);
+  const codec = uint(map, HEADER_KEY.codec, "codec", 0, CODEC_MAX);
   return {
-    contentHash: byteString(map, KEY.contentHash, "content-hash", CONTENT_HASH_BYTES),
+    contentHash: byteString(map, HEADER_KEY.contentHash, "content-hash", CONTENT_HASH_BYTES),
     codec,
-    applied: appliedOf(map.get(KEY.applied)),
+    applied: appliedOf(map.get(HEADER_KEY.applied)),
     ...layeredFields(map, codec),
   };
 }
 
 /** Codec 0 knows neither parts nor models. */
 function layeredFields(map: CborMap, codec: number): LayeredRelease {
-  const part = map.get(KEY.part);
-  for (const key of [KEY.part, KEY.model]) {
+  const part = map.get(HEADER_KEY.part);
+  for (const key of [HEADER_KEY.part, HEADER_KEY.model]) {
     if (codec === 0 && map.has(key)) throw unknownKey(key, "release of codec 0");
   }
   return {
     ...(part === undefined ? {} : { part: partOf(part) }),
-    ...(map.has(KEY.model) ? { model: uint(map, KEY.model, "model", 1, MODEL_VERSION_MAX) } : {}),
+    ...(map.has(HEADER_KEY.model)
+      ? { model: uint(map, HEADER_KEY.model, "model", 1, MODEL_VERSION_MAX) }
+      : {}),
   };
 }
 
@@ -266,8 +271,8 @@ function partOf(value: CborValue): Part {
 function requireKnownKeys(map: CborMap, kind: FrameKind): void {
   for (const key of map.keys()) {
     if (typeof key === "number" && key >= IGNORABLE_KEY_MIN) continue;
-    if (key === KEY.kind || key === KEY.minor) continue;
-    if (key === KEY.dictionary) {
+    if (key === HEADER_KEY.kind || key === HEADER_KEY.minor) continue;
+    if (key === HEADER_KEY.dictionary) {
       throw new ProtocolError("header.dictionary", "dictionaries are reserved in this version");
     }
     if (typeof key === "number" && KEYS_OF[kind].includes(key)) continue;
@@ -299,8 +304,8 @@ function byteString(map: CborMap, key: number, name: string, min: number, max = 
 }
 
 function traceOf(map: CborMap): { trace?: Uint8Array } {
-  if (!map.has(KEY.trace)) return {};
-  return { trace: byteString(map, KEY.trace, "trace", 1, TRACE_BYTES_MAX) };
+  if (!map.has(HEADER_KEY.trace)) return {};
+  return { trace: byteString(map, HEADER_KEY.trace, "trace", 1, TRACE_BYTES_MAX) };
 }
 
 function appliedOf(value: CborValue | undefined): Position | null {

@@ -77,6 +77,7 @@ export {
   type PackedBody,
   packBody,
   peekFrame,
+  peekHeader,
   unpackBody,
 } from "./frame.ts";
 export {
