@@ -20,6 +20,7 @@
 import { isUtf8 } from "node:buffer";
 import { assert, limits, ProtocolError } from "../src/core/index.ts";
 import { FILTERS_PER_PACKET_MAX, PACKETS_PER_TURN_MAX } from "./limits.ts";
+import { remainingLengthAt } from "./remaining-length.ts";
 import { takeDelta, type UpLane } from "./up-lane.ts";
 
 type Phase = "connect" | "waiting" | "open";
@@ -37,7 +38,6 @@ const TYPE = {
 
 /** Bytes a peer may send ahead of its CONNACK; more than one socket read never waits here. */
 const HELD_BYTES_MAX = 128 * 1024;
-const REMAINING_LENGTH_BYTES_MAX = 4;
 const PARTIAL_BYTES_START = 64;
 const EMPTY = Buffer.alloc(0);
 
@@ -196,21 +196,14 @@ export class PacketFramer {
     if (this.#phase === "connect" ? type !== TYPE.connect : !OPEN_TYPES.has(type)) {
       throw refuse("packet.type", type);
     }
-    let remaining = 0;
-    for (let index = 1; index <= REMAINING_LENGTH_BYTES_MAX; index += 1) {
-      if (start + index >= end) return null;
-      const digit = bytes[start + index] ?? 0;
-      remaining += (digit & 0x7f) * 128 ** (index - 1);
-      if ((digit & 0x80) !== 0) continue;
-      const max =
-        this.#phase === "connect"
-          ? limits.PACKET_BYTES_MAX_UNAUTHENTICATED
-          : limits.PACKET_BYTES_MAX;
-      if (remaining > max) throw refuse("packet.size", remaining);
-      const headerBytes = index + 1;
-      return { type, flags: first & 0x0f, headerBytes, packetBytes: headerBytes + remaining };
-    }
-    throw refuse("packet.length", remaining); // §2.2.3: at most four bytes.
+    const length = remainingLengthAt(bytes, start + 1, end);
+    if (length === "more") return null;
+    if (length === "endless") throw refuse("packet.length", type);
+    const max =
+      this.#phase === "connect" ? limits.PACKET_BYTES_MAX_UNAUTHENTICATED : limits.PACKET_BYTES_MAX;
+    if (length.value > max) throw refuse("packet.size", length.value);
+    const headerBytes = 1 + length.bytes;
+    return { type, flags: first & 0x0f, headerBytes, packetBytes: headerBytes + length.value };
   }
 
   #check(header: FixedHeader, packet: Buffer): void {

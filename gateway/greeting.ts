@@ -7,6 +7,7 @@
  * @module
  */
 import { limits } from "../src/core/index.ts";
+import { remainingLengthAt } from "./remaining-length.ts";
 
 /** Bytes of a whole greeting, "more" while it is not whole, "other" for what can never be one. */
 type Greeting = number | "more" | "other";
@@ -16,7 +17,6 @@ export type ReadGreeting = (bytes: Uint8Array) => Greeting;
 
 /** The first byte of a CONNECT: type 1, flags 0 (MQTT 3.1.1 §3.1.1). */
 const CONNECT = 0x10;
-const LENGTH_DIGITS_MAX = 4;
 /** TLS ContentType handshake (RFC 8446 §5.1), and the bytes before a record's fragment. */
 const HANDSHAKE = 0x16;
 const RECORD_HEADER_BYTES = 5;
@@ -30,16 +30,11 @@ export const HTTP_HEADER_BYTES_MAX = 8 * 1024;
 /** A CONNECT of at most `limits.PACKET_BYTES_MAX_UNAUTHENTICATED` behind its fixed header (§2.2.3). */
 export const readConnect: ReadGreeting = (bytes) => {
   if (bytes[0] !== CONNECT) return "other";
-  let remaining = 0;
-  for (let index = 1; index <= LENGTH_DIGITS_MAX; index += 1) {
-    const digit = bytes[index];
-    if (digit === undefined) return "more";
-    remaining += (digit & 0x7f) * 128 ** (index - 1);
-    if ((digit & 0x80) !== 0) continue;
-    if (remaining > limits.PACKET_BYTES_MAX_UNAUTHENTICATED) return "other";
-    return whole(bytes, 1 + index + remaining);
-  }
-  return "other";
+  const length = remainingLengthAt(bytes, 1, bytes.length);
+  if (length === "more") return "more";
+  if (length === "endless") return "other";
+  if (length.value > limits.PACKET_BYTES_MAX_UNAUTHENTICATED) return "other";
+  return whole(bytes, 1 + length.bytes + length.value);
 };
 
 /** The first record of a TLS handshake, which holds the ClientHello or its beginning. */

@@ -167,11 +167,18 @@ function newestMs(path) {
 
 /** Installs and builds what is missing, then runs `main`, a file of the build as a path from the root. */
 export async function runBuilt(main) {
+  await runInstalled(async () => {
+    await ensureBuilt();
+    await import(pathToFileURL(join(ROOT, main)).href);
+  });
+}
+
+/** Runs `act` where everything is installed; what it throws is said, and its exit code is the process's. */
+export async function runInstalled(act) {
   try {
     requireNode();
     await ensureInstalled();
-    await ensureBuilt();
-    await import(pathToFileURL(join(ROOT, main)).href);
+    await act();
   } catch (error) {
     say(error.message);
     process.exitCode = error.exitCode ?? 1;

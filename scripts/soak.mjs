@@ -3,21 +3,16 @@
  * @module
  */
 import { join } from "node:path";
-import { ensureInstalled, ROOT, requireNode, run, say } from "./prepare.mjs";
+import { ROOT, run, runInstalled } from "./prepare.mjs";
 
 const TESTS = ["kill-gateway", "kill-aggregator", "redis-cluster", "broker"].map(
   (name) => `test/system/${name}.system.test.ts`,
 );
 
-try {
-  requireNode();
-  await ensureInstalled();
+await runInstalled(async () => {
   const env = { ...process.env, OMEGA_SOAK: "1" };
   const vitest = join(ROOT, "node_modules/vitest/vitest.mjs");
   process.exitCode = await run(process.execPath, [vitest, "run", ...TESTS], {
     ...{ env, stdio: "inherit" },
   });
-} catch (error) {
-  say(error.message);
-  process.exitCode = error.exitCode ?? 1;
-}
+});
