@@ -9,7 +9,7 @@
  * @module
  */
 import { assert, type Clock, type DeviceKey } from "../src/core/index.ts";
-import type { Logger, Metrics } from "../src/observe/index.ts";
+import type { Counter, Logger, Metrics } from "../src/observe/index.ts";
 import { encodeRefusal } from "../src/wire/index.ts";
 import { downParts, type HeldLadder, type Ladders } from "./ladders.ts";
 import type { Link, Message } from "./link.ts";
@@ -33,11 +33,19 @@ export interface DeliveryOptions {
 
 export class Delivery {
   readonly #options: DeliveryOptions;
-  readonly #count: ReturnType<typeof downCounters>;
+  /** Frames sent, by kind; metrics read it when they are asked. */
+  readonly #frames: Record<string, number> = {};
+  readonly #bytes: Counter;
 
   constructor(options: DeliveryOptions) {
+    const { metrics } = options;
     this.#options = options;
-    this.#count = downCounters(options.metrics);
+    const name = "omega_gateway_down_frames_total";
+    metrics.readCounter(name, "Frames sent to devices.", "kind", () => this.#frames);
+    this.#bytes = metrics.counter(
+      "omega_gateway_down_bytes_total",
+      "Bytes of down frames and codec models sent.",
+    );
   }
 
   /** One round trip for all of `links`; rejects when the source fails, having sent nothing. */
@@ -73,8 +81,8 @@ export class Delivery {
 
   /** A codec model was sent. */
   countModel(bytes: number): void {
-    this.#count.frames.add(1, { kind: "model" });
-    this.#count.bytes.add(bytes);
+    this.#countFrame("model");
+    this.#bytes.add(bytes);
   }
 
   /** The ladders of all tenants among `keys`; a device ahead of ours means that ours is old. */
@@ -97,7 +105,9 @@ export class Delivery {
     try {
       const shipments = link.subscriber.next(view, ladder.newest);
       if (shipments.length === 0) return;
-      link.send(shipments.map((shipment) => this.#messageOf(shipment, ladder)));
+      const messages = shipments.map((shipment) => this.#messageOf(shipment, ladder));
+      this.#bytes.add(messages.reduce((sum, message) => sum + downBytes(message), 0));
+      link.send(messages);
     } catch (error) {
       // One device's view that cannot be encoded must not keep the rest of its batch waiting.
       this.#options.log.error("downlink.failed", { ...link.subscriber.key, error });
@@ -108,19 +118,19 @@ export class Delivery {
     const { content } = shipment;
     assert(content.line !== "model", "models have their own way out");
     if (content.line === "err") {
-      this.#count.frames.add(1, { kind: "refusal" });
+      this.#countFrame("refusal");
       return { shipment, head: encodeRefusal(content.problems), body: NOTHING };
     }
     const { head, body, kind } = downParts(ladder, content);
-    this.#count.frames.add(1, { kind });
-    this.#count.bytes.add(head.length + body.length);
+    this.#countFrame(kind);
     return { shipment, head, body };
+  }
+
+  #countFrame(kind: string): void {
+    this.#frames[kind] = (this.#frames[kind] ?? 0) + 1;
   }
 }
 
-function downCounters(metrics: Metrics) {
-  return {
-    frames: metrics.counter("omega_gateway_down_frames_total", "Frames sent to devices.", ["kind"]),
-    bytes: metrics.counter("omega_gateway_down_bytes_total", "Bytes of down frames sent."),
-  };
+function downBytes({ shipment, head, body }: Message): number {
+  return shipment.content.line === "down" ? head.length + body.length : 0;
 }

@@ -86,7 +86,7 @@ interface InFlight extends Unacknowledged {
   readonly version: number;
   readonly qos: GrantedQos;
   /** The packet ids whose PUBACK has not come; with QoS 0 none. */
-  readonly awaited: number[];
+  awaited: readonly number[];
   /** Its PUBACK shows that the device holds `version`: it completes the release, and no pull came after it. */
   completes: boolean;
 }
@@ -109,6 +109,7 @@ interface LineState {
 }
 
 const PACKET_ID_MAX = 65_535;
+const NONE: readonly number[] = [];
 /** Parts of a release that leave together, at most: with 5 KB each some 16 KB. */
 export const PARTS_AT_ONCE_MAX = 3;
 
@@ -207,11 +208,10 @@ export class Subscriber {
   /** PUBACK. Null for a packet id that is not in flight, and while others of its write are. */
   acknowledged(messageId: number): Landing | null {
     for (const line of ["down", "err"] as const) {
-      const awaited = this.#lines[line].inFlight?.awaited;
-      const place = awaited?.indexOf(messageId) ?? -1;
-      if (awaited === undefined || place < 0) continue;
-      awaited.splice(place, 1);
-      return awaited.length === 0 ? this.#landed(line) : null;
+      const { inFlight } = this.#lines[line];
+      if (inFlight?.awaited.includes(messageId) !== true) continue;
+      inFlight.awaited = inFlight.awaited.filter((id) => id !== messageId);
+      return inFlight.awaited.length === 0 ? this.#landed(line) : null;
     }
     const model = this.models.inFlight;
     return model?.qos === 1 && model.messageId === messageId ? this.#landed("model") : null;
@@ -340,8 +340,8 @@ export class Subscriber {
     const again = qos === 1 ? state.redeliver : null;
     const messageId = qos === 0 ? 0 : (again?.messageId ?? this.#newMessageId());
     const retain = again?.retain ?? (state.retainNext || retains);
-    const awaited = inFlight?.awaited ?? [];
-    if (qos === 1) awaited.push(messageId);
+    const before = inFlight?.awaited ?? NONE;
+    const awaited = qos === 0 ? NONE : [...before, messageId];
     state.inFlight = { version, base, completes, messageId, retain, qos, awaited };
     state.redeliver = null;
     // After a redelivery the SUBSCRIBE's own retained message is still owed.
