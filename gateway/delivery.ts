@@ -102,16 +102,19 @@ export class Delivery {
 
   #deliver(link: Link, view: DeviceView, ladder: HeldLadder): void {
     if (!link.open) return;
+    const messages: Message[] = [];
     try {
-      const shipments = link.subscriber.next(view, ladder.newest);
-      if (shipments.length === 0) return;
-      const messages = shipments.map((shipment) => this.#messageOf(shipment, ladder));
-      this.#bytes.add(messages.reduce((sum, message) => sum + downBytes(message), 0));
-      link.send(messages);
+      for (const shipment of link.subscriber.next(view, ladder.newest)) {
+        messages.push(this.#messageOf(shipment, ladder));
+      }
     } catch (error) {
-      // One device's view that cannot be encoded must not keep the rest of its batch waiting.
+      // What one device's view cannot be encoded to keeps nothing else waiting, neither what goes
+      // before it nor the rest of the batch.
       this.#options.log.error("downlink.failed", { ...link.subscriber.key, error });
     }
+    if (messages.length === 0) return;
+    this.#bytes.add(messages.reduce((sum, message) => sum + downBytes(message), 0));
+    link.send(messages);
   }
 
   #messageOf(shipment: Shipment, ladder: HeldLadder): Message {
