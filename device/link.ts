@@ -111,7 +111,8 @@ function clientOptions(options: LinkOptions): IClientOptions {
     ...(password === undefined ? {} : { password }),
     clean: true,
     keepalive: keepaliveS,
-    connectTimeout: loginTimeoutMs,
+    // Ours comes first and says what was missing; mqtt.js has one of its own that cannot be left out.
+    connectTimeout: 2 * loginTimeoutMs,
     reconnectPeriod: 0,
     resubscribe: false,
     queueQoSZero: false,
