@@ -81,8 +81,7 @@ export class Delivery {
 
   /** A codec model was sent. */
   countModel(bytes: number): void {
-    this.#countFrame("model");
-    this.#bytes.add(bytes);
+    this.#count("model", bytes);
   }
 
   /** The ladders of all tenants among `keys`; a device ahead of ours means that ours is old. */
@@ -112,28 +111,23 @@ export class Delivery {
       // before it nor the rest of the batch.
       this.#options.log.error("downlink.failed", { ...link.subscriber.key, error });
     }
-    if (messages.length === 0) return;
-    this.#bytes.add(messages.reduce((sum, message) => sum + downBytes(message), 0));
-    link.send(messages);
+    if (messages.length > 0) link.send(messages);
   }
 
   #messageOf(shipment: Shipment, ladder: HeldLadder): Message {
     const { content } = shipment;
     assert(content.line !== "model", "models have their own way out");
     if (content.line === "err") {
-      this.#countFrame("refusal");
+      this.#count("refusal", 0);
       return { shipment, head: encodeRefusal(content.problems), body: NOTHING };
     }
     const { head, body, kind } = downParts(ladder, content);
-    this.#countFrame(kind);
+    this.#count(kind, head.length + body.length);
     return { shipment, head, body };
   }
 
-  #countFrame(kind: string): void {
+  #count(kind: string, bytes: number): void {
     this.#frames[kind] = (this.#frames[kind] ?? 0) + 1;
+    this.#bytes.add(bytes);
   }
-}
-
-function downBytes({ shipment, head, body }: Message): number {
-  return shipment.content.line === "down" ? head.length + body.length : 0;
 }

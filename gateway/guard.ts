@@ -81,7 +81,7 @@ export function writePackets(
   const socket = (stream as GuardedStream)[SOCKET];
   const waits = stream.writableLength > 0 || (socket?.writableLength ?? 0) > 0;
   const to = socket === undefined || waits || socket.destroyed ? stream : socket;
-  if (to === socket && pieces.length > 1 && writeCopy(socket, pieces, taken)) return;
+  if (to === socket && writeCopy(socket, pieces, taken)) return;
   to.cork();
   for (const [index, piece] of pieces.entries()) {
     to.write(piece, index === pieces.length - 1 ? taken : undefined);

@@ -19,6 +19,7 @@ import { assert, limits } from "../core/index.ts";
 import {
   type DecodedUpsert,
   type GridVector,
+  isZero,
   normWithin,
   type Position,
   reconstruct,
@@ -191,11 +192,6 @@ function vectorOf(
   if (isZero(vector)) return refuse("pattern.zero", upsert.id);
   if (!normWithin(vector, mode)) return refuse("pattern.norm", upsert.id);
   return { verdict: "vector", space, vector };
-}
-
-function isZero(vector: GridVector): boolean {
-  for (let at = 0; at < vector.length; at += 1) if (vector[at] !== 0) return false;
-  return true;
 }
 
 function registerOf(

@@ -26,7 +26,7 @@ import {
 import { DELTA_RANGES, type DeltaColumns, refRange, requireItems } from "./delta-rules.ts";
 import { Fields } from "./fields.ts";
 import { type Frame, requireKind, unpackBody } from "./frame.ts";
-import type { CodingMode } from "./grid.ts";
+import { type CodingMode, isZero } from "./grid.ts";
 import type { Zstd } from "./zstd.ts";
 
 const CODEC_1 = 1;
@@ -127,11 +127,6 @@ function contents1({ epoch, seq }: DeltaHeader, body: CborValue, context: DeltaC
   const { models, sender } = context;
   const vectors = decodeCodec1(coded, kinds, dim, { models, sender, epoch, seq });
   return { dim, columns, ...vectors };
-}
-
-function isZero(residual: Int32Array): boolean {
-  for (let at = 0; at < residual.length; at += 1) if (residual[at] !== 0) return false;
-  return true;
 }
 
 function dimOf(fields: Fields): number {

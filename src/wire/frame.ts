@@ -10,8 +10,14 @@
  * @module
  */
 import { limits, ProtocolError, SerializationError } from "../core/index.ts";
-import { encodeHeader, type FrameHeader, type FrameKind, readHeader } from "./header.ts";
-import { type ReadHeader, usualHeader } from "./usual-header.ts";
+import {
+  encodeHeader,
+  type FrameHeader,
+  type FrameKind,
+  type ReadHeader,
+  readHeader,
+} from "./header.ts";
+import { usualHeader } from "./usual-header.ts";
 import { WIRE_VERSION } from "./version.ts";
 import type { Zstd } from "./zstd.ts";
 

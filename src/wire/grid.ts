@@ -141,6 +141,12 @@ export function normWithin(vector: GridVector, mode: CodingMode = "tracking"): b
   return sum <= (normMax * GRID) ** 2;
 }
 
+/** Whether nothing is left of a vector or residual. */
+export function isZero(vector: GridVector | Int32Array): boolean {
+  for (let index = 0; index < vector.length; index += 1) if (vector[index] !== 0) return false;
+  return true;
+}
+
 /** Equal in every component. */
 export function sameVector(a: GridVector, b: GridVector): boolean {
   return a === b || (a.length === b.length && a.every((component, at) => component === b[at]));

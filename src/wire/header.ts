@@ -85,6 +85,12 @@ export type FrameHeader =
 
 export type FrameKind = FrameHeader["kind"];
 
+/** A header, and where it ends in the bytes it was read from. */
+export interface ReadHeader {
+  readonly header: FrameHeader;
+  readonly end: number;
+}
+
 /** Epochs, seqs and versions; 2^48 − 1 leaves room to add without leaving the safe integers. */
 export const COUNTER_MAX = 2 ** 48 - 1;
 export const CONTENT_HASH_BYTES = 8;
@@ -156,7 +162,7 @@ export function encodeHeader(header: FrameHeader): Uint8Array {
  *
  * Throws `ProtocolError("header.…")` or `SerializationError("cbor.…")`.
  */
-export function readHeader(bytes: Uint8Array): { header: FrameHeader; end: number } {
+export function readHeader(bytes: Uint8Array): ReadHeader {
   const window = bytes.subarray(0, limits.HEADER_BYTES_MAX);
   const end = headerEnd(window, bytes.length > window.length);
   const value = decodeCbor(window.subarray(0, end));

@@ -85,6 +85,7 @@ export {
   fromGrid,
   GRID,
   type GridVector,
+  isZero,
   normWithin,
   reconstruct,
   residualOf,

@@ -7,13 +7,14 @@
  * decides what is a header.
  * @module
  */
-import { CODEC_MAX, COUNTER_MAX, type FrameHeader, HEADER_KEY, MINOR_MAX } from "./header.ts";
-
-/** A header, and where in the bytes it ends. */
-export interface ReadHeader {
-  readonly header: FrameHeader;
-  readonly end: number;
-}
+import {
+  CODEC_MAX,
+  COUNTER_MAX,
+  type FrameHeader,
+  HEADER_KEY,
+  MINOR_MAX,
+  type ReadHeader,
+} from "./header.ts";
 
 const MAP = 0xa0;
 const KIND = { delta: 1, pull: 2 } as const;

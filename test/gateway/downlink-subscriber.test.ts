@@ -205,41 +205,39 @@ class Drive {
   }
 }
 
+/** Either kind of session, and what happens to it. */
+const history = [fc.boolean(), fc.array(step, { maxLength: 60, size: "max" })] as const;
+
+function driven(lasting: boolean, steps: readonly Step[]): Drive {
+  const drive = new Drive(lasting);
+  for (const action of steps) drive.run(action);
+  return drive;
+}
+
 describe("subscriber", () => {
   test("P5, P6: whatever happens, versions and watermarks never fall and refusals come first", () => {
     fc.assert(
-      fc.property(
-        fc.boolean(),
-        fc.array(step, { maxLength: 60, size: "max" }),
-        (lasting, steps) => {
-          const drive = new Drive(lasting);
-          for (const action of steps) drive.run(action);
-        },
-      ),
+      fc.property(...history, (lasting, steps) => {
+        driven(lasting, steps);
+      }),
       { numRuns: 1_000 },
     );
   });
 
   test("P5: when faults end, a device that listens has the newest version, watermark and refusals", () => {
     fc.assert(
-      fc.property(
-        fc.boolean(),
-        fc.array(step, { maxLength: 60, size: "max" }),
-        (lasting, steps) => {
-          const drive = new Drive(lasting);
-          for (const action of steps) drive.run(action);
-          drive.subscriber.subscribed("err", 1);
-          drive.subscriber.subscribed("down", 1);
-          drive.quiesce();
-          expect(drive.sentVersion).toBe(drive.version);
-          expect(drive.sentSeq).toBe(drive.view.applied?.seq ?? 0);
-          for (const { position } of drive.view.problems)
-            expect(drive.told).toContain(position?.seq);
-          expect(drive.parts, "every part of it").toMatchObject({ seen: drive.parts?.of });
-          expect(drive.subscriber.next(drive.view, newestOf(drive.version))).toEqual([]);
-          expect(drive.subscriber.outstanding()).toEqual({});
-        },
-      ),
+      fc.property(...history, (lasting, steps) => {
+        const drive = driven(lasting, steps);
+        drive.subscriber.subscribed("err", 1);
+        drive.subscriber.subscribed("down", 1);
+        drive.quiesce();
+        expect(drive.sentVersion).toBe(drive.version);
+        expect(drive.sentSeq).toBe(drive.view.applied?.seq ?? 0);
+        for (const { position } of drive.view.problems) expect(drive.told).toContain(position?.seq);
+        expect(drive.parts, "every part of it").toMatchObject({ seen: drive.parts?.of });
+        expect(drive.subscriber.next(drive.view, newestOf(drive.version))).toEqual([]);
+        expect(drive.subscriber.outstanding()).toEqual({});
+      }),
       { numRuns: 500 },
     );
   });
