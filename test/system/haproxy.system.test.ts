@@ -13,7 +13,7 @@ import { MemoryStorage, SyncClient } from "../../device/index.ts";
 import { devicePassword } from "../../gateway/index.ts";
 import { verifyShards } from "../../src/aggregate/index.ts";
 import { lostOf } from "../../src/cli/demo/verdict.ts";
-import { type DeviceKey, deviceName } from "../../src/core/index.ts";
+import { type DeviceKey, deviceName, OmegaError } from "../../src/core/index.ts";
 import { silentLogger } from "../../src/observe/index.ts";
 import { redisStore, type Store } from "../../src/store/index.ts";
 import { openSession, PINGREQ } from "../gateway/uplink/raw-client.ts";
@@ -168,6 +168,7 @@ describe("three gateways and two aggregators behind HAProxy", () => {
     aggregators[1] = await startAggregator();
     await bench.redis.restart("SIGTERM");
     await endLoad("rolling", load);
+    await storeAnswers();
     await shardsAreShared();
   }, 180_000);
 
@@ -242,6 +243,21 @@ async function endLoad(name: keyof typeof LOADS, { plan, result }: Load): Promis
 async function sessions(): Promise<number> {
   const counts = gateways.map((gateway) => gateway.metric("omega_gateway_sessions_count"));
   return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+}
+
+/** The test's own connection dials again in its own time, up to three seconds after the servers' have. */
+async function storeAnswers(): Promise<void> {
+  await waitFor(
+    async () => {
+      try {
+        return await store.stats(0);
+      } catch (error) {
+        if (error instanceof OmegaError && error.reason === "store.unavailable") return null;
+        throw error;
+      }
+    },
+    { what: "the store to answer after Redis was restarted", ...PATIENCE },
+  );
 }
 
 /** Every shard has its writer, and each aggregator some of them. */
