@@ -57,6 +57,16 @@ module.exports = {
       to: {},
     },
     {
+      name: "commands-load-when-named",
+      comment: "--help and --version must not load a thousand modules (src/cli/program.ts)",
+      severity: "error",
+      from: { path: "^src/cli/(main|program)\\.ts$" },
+      to: {
+        path: "^(gateway|device|src/(?!core/|cli/))|^src/cli/(.*-command|config)\\.ts$",
+        dynamic: false,
+      },
+    },
+    {
       name: "product-never-imports-test",
       severity: "error",
       from: { pathNot: "^test/" },

@@ -7,12 +7,9 @@ import { createAggregatorHttp, createWorkers } from "./compose/services.ts";
 import type { CliContext } from "./output.ts";
 import { addBackendOptions, type ServeOptions, serve } from "./serve.ts";
 
-/** Adds `aggregator` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  addBackendOptions(program.command("aggregator"))
-    .description(
-      "fold queued deltas, publish releases, learn codec models; shards are shared among all that run",
-    )
+/** Makes `command` the command `aggregator`. */
+export function register(command: Command, context: CliContext): void {
+  addBackendOptions(command)
     .option("--http-port <port>", "health and metrics")
     .option("--json", "print one line of JSON on stdout when ready")
     .addHelpText(

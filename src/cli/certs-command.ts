@@ -48,16 +48,15 @@ const SERVER_EARLY_MS = DAY_MS;
 const DIRECTORY_DEFAULT = "certs";
 const HOSTS_DEFAULT = ["localhost", "127.0.0.1"];
 
-/** Adds `certs` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  const certs = program.command("certs").description("make, issue and revoke certificates");
-  const common = (command: Command) =>
-    command
+/** Makes `command` the command `certs`. */
+export function register(command: Command, context: CliContext): void {
+  const common = (child: Command) =>
+    child
       .option("--dir <dir>", "directory of the authority", DIRECTORY_DEFAULT)
       .option("--json", "one JSON object");
-  registerInit(common(certs.command("init")), context);
-  registerIssue(common(certs.command("issue")), context);
-  registerRevoke(common(certs.command("revoke")), context);
+  registerInit(common(command.command("init")), context);
+  registerIssue(common(command.command("issue")), context);
+  registerRevoke(common(command.command("revoke")), context);
 }
 
 function registerInit(command: Command, context: CliContext): void {

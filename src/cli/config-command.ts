@@ -15,10 +15,9 @@ interface PrintOptions extends ConfigOptions {
   readonly json?: boolean;
 }
 
-/** Adds `config` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  const config = program.command("config").description("check or show the configuration");
-  addConfigOptions(config.command("check"))
+/** Makes `command` the command `config`. */
+export function register(command: Command, context: CliContext): void {
+  addConfigOptions(command.command("check"))
     .description("read everything, list every fault; exit 0 or 78")
     .option("--json", "one JSON object")
     .addHelpText(
@@ -36,7 +35,7 @@ Examples:
         value: { valid: true, settings: settings.length, set },
       });
     });
-  addConfigOptions(config.command("print"))
+  addConfigOptions(command.command("print"))
     .description("show every setting as it will be used, secrets redacted")
     .option("--origin", "with the place each value came from")
     .option("--json", "one JSON object: {path: {value, origin}}")

@@ -2,8 +2,7 @@
  * The configuration, read once: flag > `OMEGA_…` variable > YAML file > default.
  *
  * This is the thin shell around the pure files of `config/`: it reads the YAML
- * file and the secret files, and it is the only file of the product that
- * touches `process.env`.
+ * file and the secret files. The environment is handed in, by main.ts.
  * @module
  */
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
@@ -58,11 +57,6 @@ export function readConfig(
     { base: context.cwd, source: settingsOfFlags(options.set ?? [], flags) },
   ];
   return mergeConfig(sources.map(({ base, source }) => withFiles(source, base)));
-}
-
-/** The environment of this process; for `main.ts`, which hands it on as a value. */
-export function processEnvironment(): Readonly<Record<string, string | undefined>> {
-  return { ...process.env };
 }
 
 /** Defaults that are paths must become absolute like any other path. */

@@ -30,11 +30,9 @@ const KEEPALIVE_S = 60;
 const LIFETIME_S = 3_600;
 const PREFIX_CHARACTERS_MAX = 40;
 
-/** Adds `conformance` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  program
-    .command("conformance")
-    .description("check that a server speaks the device protocol; exit 1 when it does not")
+/** Makes `command` the command `conformance`. */
+export function register(command: Command, context: CliContext): void {
+  command
     .argument("[url]", "mqtt:// mqtts:// ws:// or wss://, on this machine")
     .option("--tenant <id>", "tenant of the devices", id, "default")
     .option("--prefix <text>", "of their ids; default: a new one each time", prefix)

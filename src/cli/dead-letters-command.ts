@@ -51,12 +51,9 @@ Examples:
   $ omega-sync dead-letters drop tv-1.5f3a….7.12 --redis redis://127.0.0.1:6379
   $ omega-sync dead-letters drop --all --redis redis://127.0.0.1:6379`;
 
-/** Adds `dead-letters` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  const letters = program
-    .command("dead-letters")
-    .description("deltas that were consumed without being applied: list, show, retry, drop");
-  filtered(letters.command("list"))
+/** Makes `command` the command `dead-letters`. */
+export function register(command: Command, context: CliContext): void {
+  filtered(command.command("list"))
     .description("the kept ones, newest first")
     .option("--limit <n>", "at most so many", atLeastOne, LIMIT_DEFAULT)
     .option(
@@ -65,14 +62,14 @@ export function register(program: Command, context: CliContext): void {
     )
     .addHelpText("after", LIST_EXAMPLES)
     .action((options: LetterOptions) => list(context, options));
-  addBackendOptions(letters.command("show"))
+  addBackendOptions(command.command("show"))
     .option("--data-dir <dir>", "directory of the embedded database, while nothing else uses it")
     .description("one of them with its frame, read as far as it can be")
     .argument("<id>", "as the list shows it")
     .option("--json", "one JSON object, the frame in hexadecimal")
     .addHelpText("after", SHOW_EXAMPLES)
     .action((id: string, options: LetterOptions) => show(context, id, options));
-  filtered(letters.command("retry"))
+  filtered(command.command("retry"))
     .description("give them a second chance: queue them again, then forget the letters")
     .argument("[id...]", "as the list shows them")
     .option("--all", "every one that is kept")
@@ -81,7 +78,7 @@ export function register(program: Command, context: CliContext): void {
     .action((ids: string[], options: LetterOptions, command: Command) =>
       retry(context, chosen(ids, options, command), options),
     );
-  filtered(letters.command("drop"))
+  filtered(command.command("drop"))
     .description("forget them for good; the totals stay")
     .argument("[id...]", "as the list shows them")
     .option("--all", "every one that is kept")

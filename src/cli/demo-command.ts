@@ -27,10 +27,9 @@ const SECONDS_DEFAULT = 60;
 const SECONDS_MIN = 5;
 const SECONDS_MAX = 3_600;
 
-/** Adds `demo` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  addConfigOptions(program.command("demo"))
-    .description("simulate TVs against the real thing, kill the gateway once, give a verdict")
+/** Makes `command` the command `demo`. */
+export function register(command: Command, context: CliContext): void {
+  addConfigOptions(command)
     .option(
       "--devices <n>",
       `TVs, 1 to ${DEVICES_MAX} (${DEVICES_DEFAULT}; ${REPLAY_DEVICES_DEFAULT} with --ratings)`,

@@ -31,11 +31,9 @@ interface DeviceOptions {
 
 const ONCE_SECONDS_DEFAULT = 30;
 
-/** Adds `device` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  program
-    .command("device")
-    .description("be one TV: connect, push a file of patterns, print every event")
+/** Makes `command` the command `device`. */
+export function register(command: Command, context: CliContext): void {
+  command
     .requiredOption("--id <id>", "device id")
     .option("--tenant <id>", "tenant id", "default")
     .option("--endpoint <url...>", "mqtt:// mqtts:// ws:// or wss://", ["mqtt://127.0.0.1:1883"])

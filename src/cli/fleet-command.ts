@@ -57,11 +57,9 @@ const PROCESSES_MAX = 64;
 const FRAME_BYTES_MIN = 64;
 const FRAME_BYTES_DEFAULT = 1_024;
 
-/** Adds `fleet` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  const command = program
-    .command("fleet")
-    .description("put the load of many TVs on a server, measure it, judge it")
+/** Makes `command` the command `fleet`. */
+export function register(command: Command, context: CliContext): void {
+  command
     .argument("<url>", "mqtt:// mqtts:// ws:// or wss://, on this machine")
     .option("--devices <n>", "light devices", integer(1, DEVICES_MAX), 100)
     .option("--duration <time>", "after all have connected: 30s, 5m, 1h", parseDurationS, 30)

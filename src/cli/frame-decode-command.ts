@@ -24,11 +24,9 @@ interface DecodeOptions {
   readonly json?: boolean;
 }
 
-/** Adds `frame decode` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  program
-    .command("frame")
-    .description("look at wire frames")
+/** Adds `decode` to `command`, which is `frame`. */
+export function register(command: Command, context: CliContext): void {
+  command
     .command("decode")
     .description("print a frame readably; exit 1 with the reason when it is not a good one")
     .argument("[file]", "the payload of one MQTT message; - for stdin", "-")

@@ -8,10 +8,9 @@ import { keepHeapTight } from "./heap.ts";
 import type { CliContext } from "./output.ts";
 import { addBackendOptions, type ServeOptions, serve } from "./serve.ts";
 
-/** Adds `gateway` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  addBackendOptions(program.command("gateway"))
-    .description("accept devices and queue what they send; run any number behind a TCP balancer")
+/** Makes `command` the command `gateway`. */
+export function register(command: Command, context: CliContext): void {
+  addBackendOptions(command)
     .option("--port <port>", "MQTT over TCP")
     .option("--http-port <port>", "health and metrics")
     .option(

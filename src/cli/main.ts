@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
- * The executable: hands the real process to the program.
+ * The executable: hands the real process to the program; the only file of the product that touches
+ * `process.env`.
  * @module
  */
-import { processEnvironment } from "./config.ts";
 import type { CliContext } from "./output.ts";
 import { runProgram } from "./program.ts";
 
@@ -14,7 +14,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 const context: CliContext = {
-  env: processEnvironment(),
+  env: { ...process.env },
   cwd: process.cwd(),
   stdin: process.stdin,
   stdout: process.stdout,

@@ -51,11 +51,9 @@ const JOBS_MAX = 64;
 const PROGRESS_MS = 5_000;
 const TRACE_LINES = 60;
 
-/** Adds `sim` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  program
-    .command("sim")
-    .description("live through whole worlds with faults on a virtual clock, and judge them")
+/** Makes `command` the command `sim`. */
+export function register(command: Command, context: CliContext): void {
+  command
     .option("--seed <n>", "of the first world", integer(0, SEED_MAX), 1)
     .option("--seeds <n>", "how many worlds, one for each seed", integer(1, SEED_MAX), 100)
     .option("--jobs <n>", "processes that share the seeds", integer(1, JOBS_MAX), 1)

@@ -7,10 +7,9 @@ import { createGateway, createWorkers } from "./compose/services.ts";
 import type { CliContext } from "./output.ts";
 import { addBackendOptions, type ServeOptions, serve } from "./serve.ts";
 
-/** Adds `start` to `program`. */
-export function register(program: Command, context: CliContext): void {
-  addBackendOptions(program.command("start"))
-    .description("run everything in one process; with no backend named, nothing else is needed")
+/** Makes `command` the command `start`. */
+export function register(command: Command, context: CliContext): void {
+  addBackendOptions(command)
     .option("--data-dir <dir>", "directory of the embedded database")
     .option("--port <port>", "MQTT over TCP")
     .option("--http-port <port>", "health and metrics")

@@ -32,11 +32,10 @@ interface RevokeOptions {
   readonly json?: boolean;
 }
 
-/** Adds `token` to `program`. `omega-sync token --device …` is `token issue`. */
-export function register(program: Command, context: CliContext): void {
-  const token = program.command("token").description("issue and revoke the credentials of devices");
-  registerIssue(token.command("issue", { isDefault: true }), context);
-  registerRevoke(token.command("revoke"), context);
+/** Makes `command` the command `token`. `omega-sync token --device …` is `token issue`. */
+export function register(command: Command, context: CliContext): void {
+  registerIssue(command.command("issue", { isDefault: true }), context);
+  registerRevoke(command.command("revoke"), context);
 }
 
 function registerIssue(command: Command, context: CliContext): void {
