@@ -52,7 +52,7 @@ export type FolderMessage =
   | { readonly kind: "result"; readonly result: FolderResult };
 
 /** Deltas before the clock starts, at the least: until the engine has compiled the hot loops. */
-const WARM_UP_DELTAS = 6_000;
+const WARM_UP_DELTAS = 20_000;
 const LEASE_TTL_MS = 60_000;
 const SWEEP_MS = 200;
 
