@@ -8,7 +8,7 @@
  * refuses must still arrive) but bounded.
  * @module
  */
-import { Duplex, type Writable } from "node:stream";
+import { Duplex } from "node:stream";
 import { type Clock, messageOf, ProtocolError } from "../src/core/index.ts";
 import { CONNACK, connackBytes } from "./connect.ts";
 import { PacketFramer } from "./framer.ts";
@@ -30,6 +30,14 @@ export interface GuardOptions {
   readonly onViolation: (error: ProtocolError) => void;
 }
 
+/** The way to a socket past the broker. */
+export interface DirectStream {
+  readonly destroyed: boolean;
+  /** Bytes unsent. */
+  readonly writableLength: number;
+  write(packets: Uint8Array): void;
+}
+
 export interface Guard {
   /** What the broker gets instead of the socket. Closes when the socket does, and closes it. */
   readonly stream: Duplex;
@@ -37,7 +45,7 @@ export interface Guard {
    * Whole packets that go to the socket at once, past what the broker still has to write. Its
    * `writableLength` is what either way holds unsent, whichever is more.
    */
-  readonly direct: Pick<Writable, "destroyed" | "write" | "writableLength">;
+  readonly direct: DirectStream;
   /** Reads from now on, after `said`, which was read of the socket already. Called once. */
   begin(said?: Buffer): void;
   /** After CONNACK 0: packets behind the CONNECT may pass, deltas by the lane. */
@@ -210,7 +218,7 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
 
   return {
     stream,
-    direct: directTo(socket, stream),
+    direct: new DirectWay(socket, stream),
     begin(said) {
       socket.on("data", onData);
       if (socket.readableEnded) onEnd();
@@ -238,16 +246,26 @@ export function guard(socket: Duplex, options: GuardOptions): Guard {
  * Everything written to `stream` reaches `socket` in whole packets, corked together, so a packet put
  * between two of its writes is never inside another one.
  */
-function directTo(socket: Duplex, stream: Duplex): Guard["direct"] {
-  return {
-    get destroyed() {
-      return stream.destroyed || !socket.writable;
-    },
-    get writableLength() {
-      return Math.max(stream.writableLength, socket.writableLength);
-    },
-    write: (packets: Uint8Array) => socket.write(packets),
-  };
+class DirectWay implements DirectStream {
+  readonly #socket: Duplex;
+  readonly #stream: Duplex;
+
+  constructor(socket: Duplex, stream: Duplex) {
+    this.#socket = socket;
+    this.#stream = stream;
+  }
+
+  get destroyed(): boolean {
+    return this.#stream.destroyed || !this.#socket.writable;
+  }
+
+  get writableLength(): number {
+    return Math.max(this.#stream.writableLength, this.#socket.writableLength);
+  }
+
+  write(packets: Uint8Array): void {
+    this.#socket.write(packets);
+  }
 }
 
 /** Whether `packets`, whole and checked, are PUBACKs alone and somebody has heard of them. */

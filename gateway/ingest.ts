@@ -15,7 +15,6 @@
  * dead-letters it with its reason and tells the device (P2).
  * @module
  */
-import type { Writable } from "node:stream";
 import {
   type Clock,
   limits as coreLimits,
@@ -29,6 +28,7 @@ import { peekHeader } from "../src/wire/index.ts";
 import { type AckSlot, AckWindow, ByteBudget } from "./ack-window.ts";
 import { type DeviceTopics, type PublishRequest, publishRefusal } from "./acl.ts";
 import { Batcher } from "./batcher.ts";
+import type { DirectStream } from "./guard.ts";
 import { DELTA_OVERHEAD_BYTES, type GatewayLimits } from "./limits.ts";
 import { unsentBytesMax } from "./link.ts";
 import type { FrameListener, GatewayClient, Sender, Told } from "./ports.ts";
@@ -52,7 +52,7 @@ export interface Uplink<From extends Sender = GatewayClient> {
 /** What an uplink may do to its connection. */
 export interface UplinkSocket {
   /** What PUBACKs are written to. */
-  readonly conn: Pick<Writable, "destroyed" | "write" | "writableLength">;
+  readonly conn: DirectStream;
   /** Stops and starts the reading of packets. */
   pause(): void;
   resume(): void;
@@ -124,8 +124,10 @@ export class Ingest<From extends Sender = GatewayClient> {
         );
       }
     };
+    // Field by field: a copy of all limits would be a large object to every connection, and a slow one.
     const window = new AckWindow({
-      ...limits,
+      inFlightCountMax: limits.inFlightCountMax,
+      waitingCountMax: limits.waitingCountMax,
       budget: this.#budget,
       later: this.#later,
       send,
