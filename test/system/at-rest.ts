@@ -20,7 +20,7 @@ import { loadZstd, sameVector } from "../../src/wire/index.ts";
 import { waitFor } from "../support/wait.ts";
 import { DIM, type FleetUnderTest, TENANT, type TestDevice } from "./fleet-under-test.ts";
 
-/** A killed releaser's lease lasts half a minute. */
+/** A killed releaser's lease must run out first; how long it lasts the scene says. */
 const LEASE_TIMEOUT_MS = 60_000;
 
 export async function totalsOf(store: Store): Promise<ShardStats> {
