@@ -46,26 +46,29 @@ export function exitCodeOf(thrown: unknown): ExitCode {
 /**
  * Prints `thrown` to stderr, for people or as one line of JSON
  * `{error: {code, reason, message, faults?, detail?, cause?}, exitCode}`,
- * and returns the exit code. Help and version texts, which commander throws
- * too, were printed before and end in 0 without a word.
+ * and returns the exit code. Who used `command` wrongly is shown to its help. Help and version
+ * texts, which commander throws too, were printed before and end in 0 without a word.
  */
 export function reportError(
   context: CliContext,
-  options: { readonly json?: boolean | undefined },
+  options: { readonly json?: boolean | undefined; readonly command?: string | undefined },
   thrown: unknown,
 ): ExitCode {
   const exitCode = exitCodeOf(thrown);
   if (exitCode === EXIT.ok) return exitCode;
-  const text = options.json ? toJson({ error: errorValue(thrown), exitCode }) : errorText(thrown);
+  const text = options.json
+    ? toJson({ error: errorValue(thrown), exitCode })
+    : errorText(thrown, options.command);
   context.stderr.write(`${text}\n`);
   return exitCode;
 }
 
-function errorText(thrown: unknown): string {
+function errorText(thrown: unknown, command: string | undefined): string {
   if (thrown instanceof CommanderError) {
     // A group of commands without a command: commander has printed its help to stderr.
     if (thrown.code === "commander.help") return "error: missing command";
-    return `${thrown.message.trim()}\n(try 'omega-sync --help')`;
+    const help = ["omega-sync", ...(command === undefined ? [] : [command]), "--help"].join(" ");
+    return `${thrown.message.trim()}\n(try '${help}')`;
   }
   if (thrown instanceof InvalidConfigError) {
     const count = thrown.faults.length;

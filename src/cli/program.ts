@@ -97,7 +97,8 @@ export async function runProgram(args: readonly string[], context: CliContext): 
     await program.parseAsync([...args], { from: "user" });
     return context.exitCode;
   } catch (error) {
-    return reportError(context, { json: args.includes("--json") }, error);
+    const command = COMMANDS.find(({ name }) => name === args[0])?.name;
+    return reportError(context, { json: args.includes("--json"), command }, error);
   }
 }
 

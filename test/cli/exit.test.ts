@@ -62,6 +62,14 @@ describe("exit: codes", () => {
     if (code !== 0) expect(run.stderr).not.toBe("");
   });
 
+  it.each([
+    [["nonsense"], "omega-sync --help"],
+    [["fleet"], "omega-sync fleet --help"],
+    [["config", "print", "--nonsense"], "omega-sync config --help"],
+  ])("exit: who types omega-sync %j is shown to %s", async (args, help) => {
+    expect((await runCli(args)).stderr).toContain(`(try '${help}')`);
+  });
+
   it("exit: the help of every command shows examples", async () => {
     const namesIn = (help: string) =>
       [...help.slice(help.indexOf("\nCommands:")).matchAll(/^ {2}([a-z]+) /gm)]
