@@ -26,7 +26,7 @@ redis-server on PATH is needed; Mosquitto is left out, with a word, where there 
 The table (or with --json one object) goes to stdout, progress to stderr.
 
 Examples:
-  $ npm run -s bench                          all scenarios but durability, about five minutes
+  $ npm run -s bench                          all scenarios but durability, about seven minutes
   $ npm run -s bench -- --quick               one short round, under two minutes, less exact
   $ npm run -s bench -- --only open-loop      some of ${SCENARIOS.join(", ")}
   $ npm run -s bench -- --json > ingest.json  {machine, date, rows, ratios}
