@@ -6,7 +6,7 @@
  * which is checked here because the error would come late and look strange.
  * @module
  */
-import { createPostgresBackend, type Job, Queue, runMigrations, Worker } from "bullmq";
+import { createPostgresBackend, type Job, Queue, runMigrations } from "bullmq";
 import {
   InvalidConfigError,
   messageOf,
@@ -16,6 +16,7 @@ import {
 } from "../core/index.ts";
 import { ShardConsumer } from "./consumer.ts";
 import { judgeDurability, postgresFaults } from "./durability.ts";
+import { EagerWorker } from "./eager-worker.ts";
 import { errorLog } from "./failures.ts";
 import { EVENTS_MAX } from "./job-options.ts";
 import { createListenHub, type ListenHub } from "./listen-hub.ts";
@@ -130,7 +131,7 @@ function postgresConsumer(
     metrics,
     connect: (processor: (job: Job) => Promise<void>, workerOptions) => {
       const name = queueName(prefix, wanted.shard);
-      const worker = new Worker(
+      const worker = new EagerWorker(
         name,
         processor,
         { ...workerOptions, connection: hub.pool as never },

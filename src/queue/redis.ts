@@ -9,7 +9,7 @@
  * instead: a worker has nowhere else to go.
  * @module
  */
-import { type Job, Queue, Worker } from "bullmq";
+import { type Job, Queue } from "bullmq";
 import { Cluster, type Redis } from "ioredis";
 import { type Clock, messageOf, TransportError, within } from "../core/index.ts";
 import {
@@ -21,6 +21,7 @@ import {
 } from "../redis/index.ts";
 import { ClaimWriter, claimedBytes } from "./claims.ts";
 import { ShardConsumer } from "./consumer.ts";
+import { EagerWorker } from "./eager-worker.ts";
 import { errorLog } from "./failures.ts";
 import { EVENTS_MAX } from "./job-options.ts";
 import { queueName } from "./names.ts";
@@ -38,6 +39,8 @@ export interface RedisQueueOptions extends QueueOptions {
 
 /** Redis answers in the order of calls on one connection, so jobs of a shard may overlap. */
 const PARALLEL_PER_SHARD = 8;
+/** For the same reason a worker may ask for many at once. */
+const ASKED_MAX = 16;
 const RECONNECT_DELAY_MS_MAX = 1_000;
 /** Longer than a worker asks to wait for a job; after a fail-over it is how long a frozen old master is heard out. */
 const CONSUMER_SOCKET_TIMEOUT_MS = 15_000;
@@ -159,11 +162,12 @@ function redisConsumer(
       connection.on("error", errorLog(log, "queue.consumer.connection", clock));
       const name = queueName(prefix, wanted.shard);
       const streams = { events: { maxLen: EVENTS_MAX } };
-      const worker = new Worker(name, processor, {
+      const worker = new EagerWorker(name, processor, {
         ...workerOptions,
         connection,
         prefix: KEY_PREFIX,
       });
+      worker.askedMax = ASKED_MAX;
       const queue = new Queue(name, { connection, prefix: KEY_PREFIX, streams });
       const dispose = async () => {
         connection.disconnect();

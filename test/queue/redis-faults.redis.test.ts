@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { Redis } from "ioredis";
 import { afterEach, describe, expect, test } from "vitest";
-import { InvalidConfigError, isId, type OmegaError } from "../../src/core/index.ts";
+import { InvalidConfigError, isId, type OmegaError, seededRandom } from "../../src/core/index.ts";
 import { type QueueBackend, type QueueEntry, redisQueue } from "../../src/queue/index.ts";
+import { FaultProxy } from "../chaos/proxy.ts";
 import { freePort } from "../support/disk.ts";
 import { type RedisServer, startRedis } from "../support/redis.ts";
 import { waitFor } from "../support/wait.ts";
@@ -98,6 +100,51 @@ describe("queue on a Redis in trouble", () => {
       process.kill(frozen.pid(), "SIGCONT");
     }
   });
+
+  test(
+    "a far Redis: a job runs as soon as it is fetched, however many are wanted at once",
+    LONG,
+    async () => {
+      server = await startRedis();
+      const near = await redisQueue({ url: server.url, shards: 1, log });
+      const producer = await near.producer();
+      const jobs = Array.from({ length: 100 }, (_, index) => `d${index}`);
+      // One after the other, or they would be packed into a few.
+      for (const device of jobs) await producer.add(0, [entryOf(device)]);
+      await near.close();
+      const proxy = await FaultProxy.start({
+        ...{ targetPort: server.port, port: await freePort(), random: seededRandom(1) },
+      });
+      try {
+        // A hundred answers, each waited for before the next is asked for, would outlast the locks.
+        proxy.slow(15, 0);
+        const consumer = { lockMs: 1_000, stalledCheckMs: 100 };
+        backend = await redisQueue({
+          url: `redis://127.0.0.1:${proxy.port}`,
+          shards: 1,
+          log,
+          consumer,
+        });
+        const got: string[] = [];
+        let open = 0;
+        let openMost = 0;
+        const handle = async (entries: readonly QueueEntry[]) => {
+          got.push(...entries.map(({ key }) => key.device));
+          open += 1;
+          openMost = Math.max(openMost, open);
+          await sleep(1_500);
+          open -= 1;
+        };
+        await backend.consumer(0, handle).start();
+        await waitFor(() => got.length >= jobs.length && open === 0, { what: "all jobs handled" });
+        expect(got.toSorted()).toEqual(jobs.toSorted());
+        expect(openMost).toBeGreaterThan(64);
+      } finally {
+        await backend?.close();
+        await proxy.stop();
+      }
+    },
+  );
 
   test("Redis being down is an error at once, not a hidden buffer", LONG, async () => {
     server = await startRedis();
