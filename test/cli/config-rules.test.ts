@@ -178,7 +178,7 @@ describe("config: agrees with the rest of the house", () => {
 
   it("config: the defaults are those of the aggregate room", () => {
     const { aggregator, releaser } = readConfig({ env: {}, cwd: dir.path }).config;
-    const { http: _, ...writer } = aggregator;
+    const { http: _, niceness: __, ...writer } = aggregator;
     const { topK, cadenceMs, ...policy } = releaser;
     expect(DEFAULT_AGGREGATOR_SETTINGS).toMatchObject(writer);
     expect(DEFAULT_VERSION_POLICY).toMatchObject({ ...policy, patternsMax: topK });

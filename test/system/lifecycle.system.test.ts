@@ -4,6 +4,7 @@
 import { createHmac } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { getPriority } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { fileURLToPath } from "node:url";
@@ -106,6 +107,22 @@ describe("lifecycle: SIGTERM", () => {
     expect(await ended).toBe(0);
     expect(gateway.running.stderr()).toContain('"event":"stopped"');
     expect(await refuses(gateway.mqttPort)).toBe(true);
+  }, 60_000);
+
+  it("lifecycle: an aggregator leaves the processor to others, as far as it was told", async () => {
+    const own = getPriority();
+    const redis = ["--redis", bench.redis.url];
+    for (const [set, wanted] of [
+      [[], 10],
+      [settings({ "aggregator.niceness": 0 }), 0],
+    ] as const) {
+      const aggregator = await bench.start(["aggregator", ...redis, ...EAGER, ...set]);
+      expect(getPriority(aggregator.running.pid)).toBe(Math.max(own, wanted));
+      expect(await aggregator.terminate()).toBe(0);
+    }
+    const gateway = await bench.start(["gateway", ...redis, ...ANY_PORTS, ...EAGER]);
+    expect(getPriority(gateway.running.pid)).toBe(own);
+    expect(await gateway.terminate()).toBe(0);
   }, 60_000);
 
   it("lifecycle: an aggregator finishes and ends in 0, also on SIGINT", async () => {

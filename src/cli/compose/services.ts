@@ -86,7 +86,7 @@ async function gatewayParts({ config, backend, zstd, log, metrics }: Parts) {
 
 function createAggregator({ config, backend, zstd, log, metrics }: Parts): Aggregator {
   const { bucketMs, bucketsKept } = config.releaser;
-  const { http: _, ...settings } = config.aggregator;
+  const { http: _, niceness: __, ...settings } = config.aggregator;
   return new Aggregator({
     queue: backend.queue,
     store: backend.store,

@@ -48,6 +48,11 @@ const aggregator = z.strictObject({
     { min: 0, max: 1e12 },
     "Memory for devices seen lately, of all shards of the process together, bytes.",
   ),
+  niceness: count(
+    10,
+    { min: 0, max: 19 },
+    "How far an aggregator process leaves the processor to others of its machine, as POSIX nice.",
+  ),
 });
 
 const releaser = z.strictObject({
