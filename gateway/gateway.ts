@@ -89,7 +89,7 @@ export type GatewayAddresses = {
 
 type Phase = "starting" | "ready" | "draining" | "stopped";
 
-const DRAIN_STEPS = 10;
+const DRAIN_STEPS = 50;
 
 export class Gateway implements Service {
   readonly name = "gateway";
@@ -232,7 +232,7 @@ export class Gateway implements Service {
     await this.#downlink.drain();
   }
 
-  /** Starts closing a tenth of the sessions at a time, each pause between a half and one and a half. */
+  /** Starts closing a fiftieth of the sessions at a time, each pause between a half and one and a half. */
   async #retireInSteps(): Promise<Promise<void>[]> {
     const names = this.#broker.sessionNames();
     const perStep = Math.ceil(names.length / DRAIN_STEPS);

@@ -100,13 +100,18 @@ async function ports(count: number): Promise<{ port: number; httpPort: number }[
   return found;
 }
 
+/** The shipped configuration, without its password, and with AOF everysec. */
 function startRedis(port: number, dir: string): Promise<Server> {
+  const shipped = readFileSync(new URL("redis.conf", DEPLOY), "utf8");
+  const file = join(dir, "redis.conf");
+  writeFileSync(file, shipped.replace(/^(include|dir) .*$/gm, ""));
   return Server.start({
     name: "redis",
     command: "redis-server",
     args: [
-      ...["--port", `${port}`, "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
-      ...["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"],
+      file,
+      ...["--port", `${port}`, "--bind", "127.0.0.1", "--dir", dir],
+      ...["--appendfsync", "everysec"],
     ],
     ready: (child) => firstLine(child, (line) => line.includes("Ready to accept connections")),
   });
