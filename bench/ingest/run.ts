@@ -45,6 +45,11 @@ const PACE = {
 } as const;
 /** At a given rate an engine sees few deltas, and it is the hundredth longest wait that counts. */
 const OPEN_LOOP = { warmupMs: 4_000, measureMs: 5_000 } as const;
+/**
+ * A rate that devices see while the fold is put off is none of the whole pipeline: where the machine is
+ * full, the aggregator gives way to nobody.
+ */
+const KEEPS_UP = ["aggregator.niceness=0"];
 const CONNECT_MS_MAX = 40_000;
 const ROUND_ZERO_WARM_UP_MS = 300;
 /** After the measured time: the last answers, and the report. */
@@ -66,7 +71,7 @@ const PARTICIPANTS: Readonly<Record<Scenario, readonly SystemName[]>> = {
   "aof-always": ["omega-sync", "omega-sync, AOF always"],
   durability: ["omega-sync, AOF always", "omega-sync, memory", "omega-sync, replicated"],
   pipelined: BESIDE,
-  "open-loop": ["omega-sync", "aedes, stores nothing"],
+  "open-loop": ["omega-sync, as shipped", "omega-sync", "aedes, stores nothing"],
 };
 
 /** Every run of every round. Stops what it started, whatever happens. */
@@ -126,13 +131,18 @@ async function startAll(
 async function startSystem(name: SystemName): Promise<systems.System | null> {
   switch (name) {
     case "omega-sync":
+      return await systems.startOurs(name, "everysec", { settings: KEEPS_UP });
+    case "omega-sync, as shipped":
       return await systems.startOurs(name, "everysec");
     case "omega-sync, AOF always":
-      return await systems.startOurs(name, "always");
+      return await systems.startOurs(name, "always", { settings: KEEPS_UP });
     case "omega-sync, memory":
-      return await systems.startOurs(name, "off", "memory");
+      return await systems.startOurs(name, "off", { durability: "memory", settings: KEEPS_UP });
     case "omega-sync, replicated":
-      return await systems.startOurs(name, "always", "replicated");
+      return await systems.startOurs(name, "always", {
+        durability: "replicated",
+        settings: KEEPS_UP,
+      });
     case "omega-sync, no fold":
       return await systems.startNoop();
     case "aedes, stores nothing":
@@ -175,7 +185,9 @@ async function measure(
     const { result } = await finished;
     entrant.acked += result.acked;
     const memory = Object.values(system.pids).map(rssBytes);
+    const endedMs = performance.now();
     await system.settle(entrant.acked);
+    const behindMs = performance.now() - endedMs;
     const after = cpuOf(system);
     const parts = Object.keys(system.pids);
     const usedUs = (part: string) => (after[part] ?? 0) - (before[part] ?? 0);
@@ -183,6 +195,7 @@ async function measure(
     return rowOf(scenario, system.name, result, {
       cpuUsPerDeltaOf: Object.fromEntries(parts.map((part) => [part, usedUs(part) / result.acked])),
       rssMiB: sum(memory) / MIB,
+      behindMs,
       othersCores: others(serversUs + ownUs(generator) - ownBefore),
     });
   } finally {
@@ -203,7 +216,7 @@ function rowOf(
   scenario: Scenario,
   system: SystemName,
   { ratePerS, ackMsP50, ackMsP99, generator }: LoadResult,
-  servers: Pick<Row, "cpuUsPerDeltaOf" | "rssMiB" | "othersCores">,
+  servers: Pick<Row, "cpuUsPerDeltaOf" | "rssMiB" | "behindMs" | "othersCores">,
 ): Row {
   return {
     ...{ scenario, system, ratePerS, ackMsP50, ackMsP99 },

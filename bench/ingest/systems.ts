@@ -44,11 +44,18 @@ const ANSWER_MS_MAX = 10_000;
 export async function startOurs(
   name: SystemName,
   fsync: Fsync,
-  durability?: "memory" | "replicated",
+  options: {
+    readonly durability?: "memory" | "replicated";
+    readonly settings?: readonly string[];
+  } = {},
 ): Promise<System> {
+  const { durability } = options;
   const redis = await startRedis(fsync);
   const replica = durability === "replicated" ? await startReplica(fsync, redis) : null;
-  const settings = durability === undefined ? [] : [`durability=${durability}`];
+  const settings = [
+    ...(durability === undefined ? [] : [`durability=${durability}`]),
+    ...(options.settings ?? []),
+  ];
   const [gateway, aggregator] = await Promise.all([
     startGateway({ redisUrl: redis.url, settings }),
     startAggregator({ redisUrl: redis.url, settings }),

@@ -22,6 +22,7 @@ const run = (over: Partial<Run>): Run => ({
   ackMsP99: 2,
   cpuUsPerDelta: 30,
   rssMiB: 100,
+  behindMs: 50,
   cpuUsPerDeltaOf: { gateway: 20, redis: 10 },
   generatorCores: 0.4,
   generatorBusy: 0.5,
