@@ -5,7 +5,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { atMost } from "../support/report.ts";
 import { appliedOf, startLoad } from "./load.ts";
-import { type Restart, requireLoaded, restart, type Scenario, worstMs } from "./scenarios.ts";
+import {
+  type Restart,
+  requireLoaded,
+  restart,
+  type Scenario,
+  worstAround,
+  worstMs,
+} from "./scenarios.ts";
 import { startTopology } from "./topology.ts";
 
 const DEVICES = 300;
@@ -38,7 +45,7 @@ export const drain: Scenario = async ({ say }) => {
     const row = (name: string, value: number, unit: string) => {
       return { scenario: "drain", name, value, unit };
     };
-    const gaps = restarts.map(({ fromS, untilS }) => worstMs(result, fromS, untilS));
+    const gaps = worstAround(result, restarts);
     return {
       rows: [
         row("deltas due per second", result.metrics.offered_per_s, "1/s"),

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../support/processes.ts";
 import { atMost } from "../support/report.ts";
 import { appliedOf, startLoad } from "./load.ts";
-import { type Restart, requireLoaded, restart, type Scenario, worstMs } from "./scenarios.ts";
+import { type Restart, requireLoaded, restart, type Scenario, worstAround } from "./scenarios.ts";
 import { SHARDS, startTopology, type Topology } from "./topology.ts";
 import { startWitnesses } from "./witnesses.ts";
 
@@ -45,8 +45,8 @@ export const rolling: Scenario = async ({ say }) => {
         row("deltas acknowledged", acked + others, ""),
         row("deltas sent again", resent, ""),
         row("resends recognised as such", found.recognised, ""),
-        ...restarts.map(({ server, fromS, untilS }) => {
-          return row(`longest PUBACK around ${server}`, worstMs(result, fromS, untilS), "ms");
+        ...worstAround(result, restarts).map((ms, index) => {
+          return row(`longest PUBACK around ${restarts[index]?.server}`, ms, "ms");
         }),
         row("a joined aggregator has shards after", sharedMs / 1_000, "s"),
       ],

@@ -54,3 +54,13 @@ export function worstMs({ moments }: FleetResult, fromS: number, untilS: number)
   const within = moments.filter(({ second }) => second > fromS && second - 1 <= untilS);
   return Math.max(0, ...within.map(({ ackMs }) => ackMs.max));
 }
+
+/**
+ * Of each restart the longest such time until the next one began, of the last until the load was over:
+ * a server may be back for long before those who lost it are.
+ */
+export function worstAround(result: FleetResult, restarts: readonly Restart[]): number[] {
+  return restarts.map(({ fromS }, index) => {
+    return worstMs(result, fromS, restarts[index + 1]?.fromS ?? Number.POSITIVE_INFINITY);
+  });
+}

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { parseOptions as parseEmbedded } from "../../bench/embedded/options.ts";
 import { parseOptions } from "../../bench/restart/options.ts";
+import { worstAround } from "../../bench/restart/scenarios.ts";
 import { haproxyConfig } from "../../bench/support/haproxy.ts";
 import { loopDelayMs, sumOf } from "../../bench/support/page.ts";
 import { atLeast, reportOf, textOf } from "../../bench/support/report.ts";
+import type { FleetResult } from "../../src/fleet/load/index.ts";
 
 describe("bench: restart and embedded", () => {
   it("bench: scenarios and seconds are chosen, and what is none is refused", () => {
@@ -12,6 +14,16 @@ describe("bench: restart and embedded", () => {
     expect(() => parseOptions(["--only", "typo"])).toThrow(/drain, rolling/);
     expect(parseEmbedded(["--seconds", "5"]).seconds).toBe(5);
     expect(() => parseEmbedded(["--seconds", "0"])).toThrow(/1 … 300/);
+  });
+
+  it("bench: what is acknowledged long after a server is back still counts as its restart's", () => {
+    const moment = (second: number, max: number) => ({ second, ackMs: { max } });
+    const moments = [moment(1, 5), moment(3, 40), moment(6, 30), moment(12, 900)];
+    const restarts = [
+      { server: "gateway", fromS: 2, endedS: 3, untilS: 4 },
+      { server: "redis", fromS: 7, endedS: 8, untilS: 9 },
+    ];
+    expect(worstAround({ moments } as unknown as FleetResult, restarts)).toEqual([40, 900]);
   });
 
   it("bench: a floor may be a least value", () => {
