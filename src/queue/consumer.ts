@@ -10,7 +10,7 @@
  * still lands in `failed` stays there for ever: a sweep puts it back.
  * @module
  */
-import type { Job, Queue, Worker, WorkerOptions } from "bullmq";
+import type { Job, Queue, WorkerOptions } from "bullmq";
 import {
   assert,
   type Clock,
@@ -24,6 +24,7 @@ import {
 import type { Logger, Metrics } from "../observe/index.ts";
 import { decodeBatch } from "./batch.ts";
 import { type ClaimedBytes, isClaim } from "./claims.ts";
+import type { EagerWorker } from "./eager-worker.ts";
 import { errorLog } from "./failures.ts";
 import { COUNT_MAX, RETRY_BACKOFF, retryDelayMs } from "./job-options.ts";
 import type { ConsumerHooks, DeltaConsumer, EntryHandler, QueueEntry } from "./port.ts";
@@ -61,7 +62,7 @@ const BACKEND_RETRY_DELAY_MS = 1_000;
 
 /** What a backend makes for one consumer. */
 interface ConsumerParts {
-  readonly worker: Worker;
+  readonly worker: EagerWorker;
   readonly queue: Queue;
   /** The bytes beside the jobs, where the backend keeps them there. */
   readonly claims?: ClaimedBytes;
@@ -236,7 +237,7 @@ export class ShardConsumer implements DeltaConsumer {
     const close = worker.close(!finished).then(() => queue.close());
     await within(clock, CLOSE_TIMEOUT_MS, close, late).catch((error) => {
       this.#log.warn("queue.close.abandoned", { error: messageOf(error) });
-      return stopLockTimer(worker);
+      return worker.stopLockTimer();
     });
     await this.#dispose(this.#parts);
   }
@@ -259,17 +260,6 @@ export class ShardConsumer implements DeltaConsumer {
 function inlineOf(job: Job): string | null {
   const batch: unknown = job.data?.batch;
   return typeof batch === "string" ? batch : null;
-}
-
-/**
- * A close that waits for a backend that is away never gets to stopping the worker's lock timer
- * (BullMQ 6.7, `Worker.close`), and that timer alone would keep the process alive for ever.
- */
-function stopLockTimer(worker: Worker): Promise<void> {
-  const { lockManager } = worker as unknown as {
-    readonly lockManager: { close(): Promise<void> };
-  };
-  return lockManager.close();
 }
 
 /** The worker options that keep a job until its handler resolved. */

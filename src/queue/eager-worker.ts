@@ -10,6 +10,7 @@
  * @module
  */
 import { type Job, Worker } from "bullmq";
+import { assert } from "../core/index.ts";
 
 export class EagerWorker extends Worker {
   /** Jobs asked for at once, ≥ 1. More than 1 only where the backend answers in the order of calls. */
@@ -20,7 +21,7 @@ export class EagerWorker extends Worker {
 
   /** Resolves when the worker was paused or closed and no job runs any more. Rejects when it runs already. */
   override async run(): Promise<void> {
-    if (this.running) throw new Error("assertion failed: a worker runs once at a time");
+    assert(!this.running, "a worker runs once at a time");
     this.running = true;
     try {
       await this.startStalledCheckTimer();
@@ -31,6 +32,14 @@ export class EagerWorker extends Worker {
     } finally {
       this.running = false;
     }
+  }
+
+  /**
+   * A close that waits for a backend that is away never gets to stopping the lock timer (BullMQ 6.7,
+   * `Worker.close`), and that timer alone would keep the process alive for ever.
+   */
+  stopLockTimer(): Promise<void> {
+    return this.lockManager.close();
   }
 
   get #isEnding(): boolean {

@@ -161,9 +161,8 @@ interface WorkerOptions {
   readonly settings: { backoffStrategy(attemptsMade: number): number };
 }
 
-/** The part of BullMQ's `Worker` that is in use. */
+/** The part of the worker over BullMQ's that is in use. */
 class SimWorker {
-  readonly lockManager = { close: async () => this.abandon() };
   readonly #jobs: JobStore;
   readonly #connection: Connection;
   readonly #process: (job: StoredJob) => Promise<void>;
@@ -191,6 +190,10 @@ class SimWorker {
   on(): void {}
   async waitUntilReady(): Promise<void> {
     await this.#connection.call(async () => {});
+  }
+
+  async stopLockTimer(): Promise<void> {
+    this.abandon();
   }
 
   /** Fetches and works until the worker is closed. */
