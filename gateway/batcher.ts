@@ -3,7 +3,10 @@
  * one durable add, and share its outcome.
  *
  *   open → closed (by count, bytes or age) → adding → durable
- *                                          ↘ failed, or nothing heard in time
+ *                                     ↑        ↓
+ *                                     └─ rest ─┘ failed, and there is time left
+ *
+ *   nothing durable within `addTimeoutMs` of closing: failed for good
  *
  * Packing is what makes the queue fast (64 deltas in one job: 98k/s against
  * 15k/s one by one). All shards close their batches at one moment, at most a linger after the
@@ -13,9 +16,13 @@
  * filling until that is answered, because a queue that is busy gains nothing
  * from smaller batches. Adds of a shard overlap up to a bound and begin in order,
  * which is the order the producer stores them in, so a device's deltas reach
- * the queue as it sent them. An add that fails or stays silent has an unknown
- * outcome (P1): its deltas are reported as failed, their clients are closed
- * and resend, and the aggregator drops what was stored after all.
+ * the queue as it sent them.
+ *
+ * An add that fails or stays silent has an unknown outcome (P1), and the aggregator drops what was
+ * stored twice: so saying it again is safe, and a queue that is away for seconds (a restart, a
+ * fail-over) costs its devices a late PUBACK instead of their connections. The shard rests a moment,
+ * then its batches are added again in their order, until one deadline after they were closed. What
+ * is not durable by then is reported as failed; its clients are closed and resend.
  * @module
  */
 import {
@@ -39,6 +46,8 @@ export interface BatchItem {
 
 interface Batch {
   readonly shard: number;
+  /** Its place among the batches of its shard. */
+  readonly number: number;
   readonly items: BatchItem[];
   bytes: number;
   /** While it stays open behind another, until when at most; once closed, its deadline. */
@@ -46,18 +55,38 @@ interface Batch {
   /** Old enough: it stays open only while another batch of the shard is being added. */
   lingered: boolean;
   answered: boolean;
+  /** Of its last add, if that failed. */
+  failure: OmegaError | null;
 }
 
-/** A failed add counts against readiness this long, unless one succeeds sooner. */
-const FAILING_MS = 5_000;
+/**
+ * A failed add counts against readiness this long, unless one succeeds sooner: longer than the
+ * producer's own patience with an add and the longest rest before it, so that a queue which
+ * stays away is never taken for one that is back.
+ */
+const FAILING_MS = 7_000;
+/** How long a shard rests after its adds failed; twice as long each time, up to the maximum. */
+const REST_MS = 50;
+const REST_MS_MAX = 1_000;
+
+function newBatch(shard: number, number: number): Batch {
+  const state = { timer: null, lingered: false, answered: false, failure: null };
+  return { shard, number, items: [], bytes: 0, ...state };
+}
 /** Times `batchLingerMs` that a batch stays open behind an add that does not end. */
 const BUSY_LINGERS = 5;
 
 interface Lane {
   open: Batch | null;
-  /** Closed, not yet begun; oldest first. */
+  /** Closed and not being added, be it for the first time or again; oldest first. */
   readonly queued: Batch[];
   readonly running: Set<Batch>;
+  /** Until when nothing is added. */
+  rest: Timer | null;
+  /** Rests since an add was durable. */
+  rests: number;
+  /** Batches so far. */
+  count: number;
 }
 
 export interface BatcherOptions {
@@ -74,6 +103,7 @@ export class Batcher {
   readonly #lanes: Lane[];
   readonly #idle: (() => void)[] = [];
   readonly #adds: Counter;
+  readonly #again: Counter;
   readonly #deltasPerAdd: Histogram;
   readonly #addMs: Histogram;
   #failedAtMs: number | null = null;
@@ -86,11 +116,19 @@ export class Batcher {
       open: null,
       queued: [],
       running: new Set<Batch>(),
+      rest: null,
+      rests: 0,
+      count: 0,
     }));
     const { metrics } = options;
     this.#adds = metrics.counter("omega_gateway_adds_total", "Batches added, by outcome", [
       "outcome",
     ]);
+    this.#again = metrics.counter(
+      "omega_gateway_adds_again_total",
+      "Adds that failed and are tried again, by reason",
+      ["reason"],
+    );
     this.#deltasPerAdd = metrics.histogram(
       "omega_gateway_batch_deltas",
       "Deltas in a batch",
@@ -117,7 +155,8 @@ export class Batcher {
     if (lane.open !== null && lane.open.bytes + bytes > limits.batchBytesMax) this.#close(shard);
     let batch = lane.open;
     if (batch === null) {
-      batch = { shard, items: [], bytes: 0, timer: null, lingered: false, answered: false };
+      batch = newBatch(shard, lane.count);
+      lane.count += 1;
       lane.open = batch;
       this.#linger ??= clock.after(limits.batchLingerMs, () => this.#lingered());
     }
@@ -145,6 +184,7 @@ export class Batcher {
         "queue.closing",
         "the gateway stops before the add was durable",
       );
+      lane.rest?.cancel();
       for (const batch of [...lane.running, ...lane.queued]) this.#answer(batch, error);
     }
   }
@@ -162,13 +202,15 @@ export class Batcher {
   }
 
   #aged(shard: number): void {
-    const { open, running } = this.#lane(shard);
+    const { open, running, rest } = this.#lane(shard);
     if (open === null || open.lingered) return;
-    if (running.size === 0) {
+    if (running.size === 0 && rest === null) {
       this.#close(shard);
       return;
     }
     open.lingered = true;
+    // At the end of its rest the shard closes it.
+    if (rest !== null) return;
     const { limits, clock } = this.#options;
     const restMs = (BUSY_LINGERS - 1) * limits.batchLingerMs;
     open.timer = clock.after(restMs, () => this.#close(shard));
@@ -189,17 +231,16 @@ export class Batcher {
     const { addTimeoutMs } = this.#options.limits;
     batch.timer = this.#options.clock.after(addTimeoutMs, () => {
       const message = `no outcome of a batch of ${batch.items.length} after ${addTimeoutMs} ms`;
-      this.#answer(batch, new TimeoutError("queue.unknown", message));
+      this.#answer(batch, batch.failure ?? new TimeoutError("queue.unknown", message));
     });
     lane.queued.push(batch);
     this.#begin(lane);
   }
 
   #begin(lane: Lane): void {
-    for (;;) {
-      const batch = lane.queued[0];
-      if (batch === undefined || lane.running.size >= this.#options.limits.addsPerShardMax) return;
-      lane.queued.shift();
+    while (lane.rest === null && lane.running.size < this.#options.limits.addsPerShardMax) {
+      const batch = lane.queued.shift();
+      if (batch === undefined) return;
       lane.running.add(batch);
       void this.#run(lane, batch);
     }
@@ -207,22 +248,55 @@ export class Batcher {
 
   /** Holds its place until the producer answers, even after the deadline: hung adds stay bounded. */
   async #run(lane: Lane, batch: Batch): Promise<void> {
-    const startedMs = this.#options.clock.monotonicMs();
-    let error: OmegaError | null = null;
+    const failure = await this.#add(batch);
+    lane.running.delete(batch);
+    if (failure === null) {
+      lane.rests = 0;
+      this.#failedAtMs = null;
+      this.#answer(batch, null);
+    } else {
+      this.#failed(lane, batch, failure);
+    }
+    this.#begin(lane);
+    if (lane.open?.lingered && lane.running.size === 0 && lane.rest === null) {
+      this.#close(batch.shard);
+    }
+  }
+
+  /** Resolves with null when it is durable, else with why it may not be. */
+  async #add(batch: Batch): Promise<OmegaError | null> {
+    const { clock, producer } = this.#options;
+    const startedMs = clock.monotonicMs();
     try {
       const entries = batch.items.map((item) => item.entry);
-      await this.#options.producer.add(batch.shard, entries);
-      this.#addMs.observe(this.#options.clock.monotonicMs() - startedMs);
+      await producer.add(batch.shard, entries);
+      this.#addMs.observe(clock.monotonicMs() - startedMs);
+      return null;
     } catch (thrown) {
-      error =
-        thrown instanceof OmegaError
-          ? thrown
-          : new TransportError("queue.add", messageOf(thrown), { cause: thrown });
+      if (thrown instanceof OmegaError) return thrown;
+      return new TransportError("queue.add", messageOf(thrown), { cause: thrown });
     }
-    lane.running.delete(batch);
-    this.#answer(batch, error);
-    this.#begin(lane);
-    if (lane.open?.lingered && lane.running.size === 0) this.#close(batch.shard);
+  }
+
+  /** Puts a batch whose add failed back to its place, if there is time left, and lets the shard rest. */
+  #failed(lane: Lane, batch: Batch, failure: OmegaError): void {
+    const { clock, log } = this.#options;
+    this.#failedAtMs = clock.monotonicMs();
+    if (batch.answered) return;
+    batch.failure = failure;
+    const behind = lane.queued.findIndex((other) => other.number > batch.number);
+    lane.queued.splice(behind < 0 ? lane.queued.length : behind, 0, batch);
+    const { reason, message } = failure;
+    this.#again.add(1, { reason });
+    if (lane.rest !== null) return;
+    if (lane.rests === 0) log.warn("gateway.add.again", { shard: batch.shard, reason, message });
+    const restMs = Math.min(REST_MS * 2 ** lane.rests, REST_MS_MAX);
+    lane.rests += 1;
+    lane.rest = clock.after(restMs, () => {
+      lane.rest = null;
+      if (lane.open?.lingered) this.#close(batch.shard);
+      this.#begin(lane);
+    });
   }
 
   #answer(batch: Batch, error: OmegaError | null): void {
@@ -232,10 +306,10 @@ export class Batcher {
     const lane = this.#lane(batch.shard);
     const index = lane.queued.indexOf(batch);
     if (index >= 0) lane.queued.splice(index, 1);
-    this.#failedAtMs = error === null ? null : this.#options.clock.monotonicMs();
     this.#adds.add(1, { outcome: error?.reason ?? "durable" });
     this.#deltasPerAdd.observe(batch.items.length);
     if (error !== null) {
+      this.#failedAtMs = this.#options.clock.monotonicMs();
       this.#options.log.warn("gateway.add.failed", {
         shard: batch.shard,
         deltas: batch.items.length,

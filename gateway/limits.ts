@@ -78,7 +78,11 @@ export interface GatewayLimits {
   readonly batchLingerMs: number;
   /** Batches of one shard being added at once. */
   readonly addsPerShardMax: number;
-  /** From closing a batch to its durable add; later the outcome counts as unknown. */
+  /**
+   * From closing a batch to its durable add, however often that has to be said; later the outcome
+   * counts as unknown and its devices are closed. Longer than most fail-overs, and shorter than the
+   * 30 s after which the SDK takes a connection without its PUBACK for dead.
+   */
   readonly addTimeoutMs: number;
 }
 
@@ -108,7 +112,7 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   batchBytesMax: 256 * 1024,
   batchLingerMs: 3,
   addsPerShardMax: 4,
-  addTimeoutMs: 15_000,
+  addTimeoutMs: 25_000,
 };
 
 assert(PACKETS_PER_TURN_MAX < DEFAULT_GATEWAY_LIMITS.waitingCountMax, "a turn fits the wait list");

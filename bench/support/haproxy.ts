@@ -24,6 +24,7 @@ export function haproxyConfig(options: {
     ["resolvers", []],
     ["bind", [`  bind 127.0.0.1:${options.mqttPort}`]],
     ["servers", servers],
+    ["servers alive", servers],
   ];
   return blocks.reduce((text, [name, lines]) => replaceBlock(text, name, lines), options.shipped);
 }

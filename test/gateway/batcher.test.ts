@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Batcher } from "../../gateway/batcher.ts";
 import { gatewayLimits } from "../../gateway/limits.ts";
-import type { OmegaError } from "../../src/core/index.ts";
+import { type OmegaError, TransportError } from "../../src/core/index.ts";
 import { noMetrics, silentLogger } from "../../src/observe/index.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { HeldProducer } from "./uplink/fixture.ts";
@@ -30,6 +30,8 @@ function setUp(limits: Parameters<typeof gatewayLimits>[0] = {}) {
   return { producer, clock, batcher, settled, add, sizes };
 }
 
+const AWAY = new Error("the queue is away");
+
 /** Lets settled promises run. */
 const turn = () => new Promise(setImmediate);
 
@@ -44,26 +46,110 @@ describe("the batcher", () => {
     expect(sizes()).toEqual([2]);
   });
 
-  test("a failed add counts against readiness for five seconds, or until one succeeds", async () => {
-    const { producer, batcher, clock, add } = setUp();
-    const addOne = async (id: number) => {
-      add(id);
-      await clock.advance(3);
-    };
-    await addOne(1);
+  test("a failed add counts against readiness until one succeeds, or for seven seconds when nothing is left to add", async () => {
+    const { producer, batcher, clock, add } = setUp({ addTimeoutMs: 1_000 });
+    add(1);
+    await clock.advance(3);
     expect(batcher.reachable).toBe(true);
-    producer.held[0]?.reject(new Error("the queue is away"));
+    producer.held[0]?.reject(AWAY);
     await turn();
     expect(batcher.reachable).toBe(false);
-    await addOne(2);
+    await clock.advance(50);
     producer.held[1]?.resolve();
     await turn();
     expect(batcher.reachable).toBe(true);
-    await addOne(3);
-    producer.held[2]?.reject(new Error("the queue is away"));
-    await turn();
-    await clock.advance(5_000);
+    producer.answer = (held) => held.reject(AWAY);
+    add(2);
+    await clock.advance(1_003);
+    expect(batcher.reachable).toBe(false);
+    await clock.advance(6_999);
+    expect(batcher.reachable).toBe(false);
+    await clock.advance(1);
     expect(batcher.reachable).toBe(true);
+  });
+
+  test("P1: an add that failed is said again after a rest, in order, and nobody hears of it", async () => {
+    const { producer, clock, add, settled } = setUp({ batchCountMax: 1, addsPerShardMax: 2 });
+    for (const id of [1, 2, 3]) add(id);
+    // The second fails first; the third has not begun.
+    producer.held[1]?.reject(AWAY);
+    producer.held[0]?.reject(AWAY);
+    await clock.advance(49);
+    expect(settled).toEqual([]);
+    expect(producer.held).toHaveLength(2);
+    await clock.advance(1);
+    expect(producer.held.map((held) => held.entries[0]?.frame[0])).toEqual([1, 2, 1, 2]);
+    producer.answer = (held) => held.resolve();
+    producer.releaseAll();
+    await turn();
+    expect(settled).toEqual([
+      [1, null],
+      [2, null],
+      [3, null],
+    ]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("a shard rests twice as long each time, a second at most, and briefly again after a success", async () => {
+    const { producer, clock, add } = setUp({ batchCountMax: 1 });
+    const addedAtMs: number[] = [];
+    producer.answer = (held) => {
+      addedAtMs.push(clock.monotonicMs());
+      held.reject(AWAY);
+    };
+    add(1);
+    await clock.advance(4_000);
+    expect(addedAtMs).toEqual([0, 50, 150, 350, 750, 1_550, 2_550, 3_550]);
+    producer.answer = (held) => held.resolve();
+    await clock.advance(1_000);
+    addedAtMs.length = 0;
+    producer.answer = (held) => {
+      addedAtMs.push(clock.monotonicMs());
+      held.reject(AWAY);
+    };
+    add(2);
+    await clock.advance(100);
+    expect(addedAtMs).toEqual([5_000, 5_050]);
+  });
+
+  test("while a shard rests its open batch fills; other shards go on", async () => {
+    const { producer, clock, add, sizes } = setUp();
+    add(1);
+    await clock.advance(3);
+    producer.held[0]?.reject(AWAY);
+    await turn();
+    for (let id = 2; id <= 9; id += 1) {
+      add(id);
+      await clock.advance(5);
+    }
+    add(10, { shard: 1 });
+    await clock.advance(3);
+    expect(sizes()).toEqual([1, 1]);
+    expect(producer.held[1]?.shard).toBe(1);
+    await clock.advance(7);
+    expect(sizes()).toEqual([1, 1, 1, 8]);
+  });
+
+  test("P1: at its deadline a batch fails with what its last add failed with, and is added no more", async () => {
+    const { producer, clock, add, settled } = setUp({ addTimeoutMs: 1_000 });
+    let adds = 0;
+    producer.answer = (held) => {
+      adds += 1;
+      held.reject(new TransportError("queue.unavailable", "the queue is away"));
+    };
+    add(1);
+    add(2);
+    await clock.advance(1_002);
+    expect(settled).toEqual([]);
+    await clock.advance(1);
+    expect(settled).toEqual([
+      [1, "queue.unavailable"],
+      [2, "queue.unavailable"],
+    ]);
+    const until = adds;
+    await clock.advance(5_000);
+    expect(adds).toBe(until);
+    expect(clock.pending).toBe(0);
   });
 
   test("closes a batch at 64 deltas", () => {
@@ -195,12 +281,11 @@ describe("the batcher", () => {
   });
 
   test("what a producer throws becomes a typed error for every delta of the batch", async () => {
-    const { add, producer, clock, settled } = setUp();
+    const { add, producer, clock, settled } = setUp({ addTimeoutMs: 100 });
+    producer.answer = (held) => held.reject(new Error("boom"));
     add(1);
     add(2);
-    await clock.advance(3);
-    producer.held[0]?.reject(new Error("boom"));
-    await turn();
+    await clock.advance(103);
     expect(settled).toEqual([
       [1, "queue.add"],
       [2, "queue.add"],
@@ -220,6 +305,23 @@ describe("the batcher", () => {
       [1, null],
       [2, "queue.closing"],
     ]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("abort fails what rests, and no add is said again afterwards", async () => {
+    const { add, producer, batcher, settled, clock } = setUp({ batchCountMax: 1 });
+    add(1);
+    add(2);
+    producer.held[0]?.reject(AWAY);
+    await turn();
+    batcher.abort();
+    producer.held[1]?.reject(AWAY);
+    await clock.advance(5_000);
+    expect(settled.toSorted()).toEqual([
+      [1, "queue.closing"],
+      [2, "queue.closing"],
+    ]);
+    expect(producer.held).toHaveLength(2);
     expect(clock.pending).toBe(0);
   });
 });

@@ -155,9 +155,9 @@ const gatewayLimits = z.strictObject({
     "Bytes a device may leave unread before it is cut off.",
   ),
   addTimeoutMs: count(
-    15_000,
+    25_000,
     { min: 100, max: 300_000 },
-    "Time the queue has to take a job durably, milliseconds.",
+    "Time the queue has to take a job durably, however often it is asked, milliseconds; then devices are closed.",
   ),
 });
 

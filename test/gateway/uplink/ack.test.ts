@@ -134,17 +134,35 @@ describe("the acknowledgement seam", () => {
     expect(client.pubacks()).toEqual([]);
   });
 
-  test("P1: a failed add closes the client without a PUBACK", async () => {
+  test("P1: an add that fails until its deadline closes the client without a PUBACK", async () => {
+    const { port, producer, metrics } = await startGateway({ limits: { addTimeoutMs: 100 } });
+    producer.answer = (add) => add.reject(new TransportError("queue.unavailable", "no queue"));
+    const client = await openSession(port);
+    client.send(publishBytes(1));
+    await client.closed;
+    expect(client.pubacks()).toEqual([]);
+    const closes = 'omega_gateway_closes_total{reason="queue.unavailable"}';
+    expect(await metricOf(metrics, closes)).toBe(1);
+  });
+
+  test("P1: a queue that is away for a moment costs a late PUBACK and no connection", async () => {
     const { port, producer, metrics } = await startGateway();
     producer.hold();
     const client = await openSession(port);
     client.send(publishBytes(1));
     await producer.holding(1);
-    producer.held[0]?.reject(new TransportError("queue.unavailable", "no queue"));
-    await client.closed;
+    client.send(Buffer.concat([publishBytes(2), PINGREQ]));
+    producer.held.splice(0)[0]?.reject(new TransportError("queue.unavailable", "no queue"));
+    await client.next("pingresp");
     expect(client.pubacks()).toEqual([]);
-    const closes = 'omega_gateway_closes_total{reason="queue.unavailable"}';
-    expect(await metricOf(metrics, closes)).toBe(1);
+    producer.answer = (add) => add.resolve();
+    producer.releaseAll();
+    await client.next("puback", 2);
+    expect(client.pubacks()).toEqual([1, 2]);
+    expect(producer.added).toHaveLength(2);
+    const again = 'omega_gateway_adds_again_total{reason="queue.unavailable"}';
+    expect(await metricOf(metrics, again)).toBe(1);
+    expect(client.isClosed).toBe(false);
   });
 
   test("P1: an add without an answer counts as unknown: no PUBACK, not even when it lands later", async () => {

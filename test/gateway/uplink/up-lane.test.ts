@@ -343,12 +343,10 @@ describe("a session with the lane", () => {
     expect(broker.sessionCount).toBe(1);
   });
 
-  test("P1: a failed add closes the client without the PUBACKs of that batch", async () => {
-    const { client, producer, metrics } = await session();
-    producer.hold();
+  test("P1: an add that fails until its deadline closes the client without the PUBACKs of that batch", async () => {
+    const { client, producer, metrics } = await session({ limits: { addTimeoutMs: 100 } });
+    producer.answer = (add) => add.reject(new TransportError("queue.unavailable", "no queue"));
     client.send(Buffer.concat([publishBytes(1), publishBytes(2)]));
-    await producer.holding(2);
-    producer.held[0]?.reject(new TransportError("queue.unavailable", "no queue"));
     await client.closed;
     expect(client.pubacks()).toEqual([]);
     const closes = 'omega_gateway_closes_total{reason="queue.unavailable"}';
