@@ -156,6 +156,33 @@ describe("three gateways and two aggregators behind HAProxy", () => {
     await shardsAreShared();
   }, 120_000);
 
+  it("haproxy: while Redis is away devices keep their connections and new ones are let in; PUBACKs come when it is back", async () => {
+    const closesBefore = await queueCloses();
+    await bench.redis.kill9();
+    const late = ["tv-late", "tv-later"].map(makeTv);
+    for (const tv of late) {
+      tvs.push(tv);
+      await tv.client.start();
+      push(tv);
+      const letIn = () => ["catching-up", "live"].includes(tv.client.phase);
+      await waitFor(letIn, { what: `${tv.key.device} to be let in`, ...PATIENCE });
+      // A gateway that nobody uses finds nothing missing: the first one shows it that Redis is away.
+      await waitFor(() => haproxyLog().includes("gateways has no server available"), {
+        what: "HAProxy to find no gateway ready",
+        ...PATIENCE,
+      });
+    }
+    const acked = tvs.map((tv) => tv.acked.size);
+    await bench.redis.restart();
+    await waitFor(() => tvs.every((tv, index) => tv.acked.size > (acked[index] ?? 0)), {
+      what: "every PUBACK after Redis is back",
+      ...PATIENCE,
+    });
+    expect(acked.slice(-late.length)).toEqual([0, 0]);
+    expect(await queueCloses()).toBe(closesBefore);
+    await storeAnswers();
+  }, 120_000);
+
   it("haproxy: every other server and Redis are restarted in turn, and all that was due is acknowledged", async () => {
     const load = beginLoad("rolling");
     for (const index of [1, 2]) {
@@ -238,6 +265,14 @@ async function endLoad(name: keyof typeof LOADS, { plan, result }: Load): Promis
   console.log(`haproxy, ${name}: ${acked} acked, ${resent} sent again, worst gap ${ackMs.max} ms`);
   expect(counts).toMatchObject({ acked: offered, refused: 0, wrongAnswers: 0 });
   loads.push({ plan, acked });
+}
+
+/** Connections that were closed because an add was not durable in time. */
+async function queueCloses(): Promise<number> {
+  const pages = await Promise.all(gateways.map((gateway) => gateway.get("/metrics")));
+  const closes = /^omega_gateway_closes_total{reason="queue\.[^}]*} (\d+)$/gm;
+  const counts = pages.flatMap(({ text }) => [...text.matchAll(closes)].map((found) => found[1]));
+  return counts.reduce((sum, count) => sum + Number(count), 0);
 }
 
 async function sessions(): Promise<number> {
