@@ -5,11 +5,12 @@
  * MULTI … EXEC, so that a kill -9 leaves all of it or nothing of it. A script that
  * *fails* half-way is not rolled back: everything that could make one fail is
  * checked before (commit-check.ts), and memory is: with `noeviction` Redis
- * decides once, at the script's first write.
+ * decides once, at the script's first write. A commit's megabytes do not go through Lua, which
+ * copies them twice more: they are commands of a transaction between two scripts
+ * (redis-commit.ts), for which the same holds.
  *
  * Numbers travel and are compared as decimal strings, because Lua's own are
- * doubles that print as 1e+15. `unpack` is fed in portions: Lua's C stack holds
- * 8,000 values.
+ * doubles that print as 1e+15.
  * @module
  */
 import { script } from "./script.ts";
@@ -66,91 +67,69 @@ return values
 `);
 
 /**
- * KEYS lease, commit, stats, dead, dead-order, tenants, then a hash per device,
- * then a hash of sums per tenant. ARGV, in the order it is taken:
- * token, number, number before, dead letters kept, applied, duplicates, dead-lettered,
- * hashes (redis-commit.ts), dead letter count, {id, blob}, channel, event count, event ….
+ * Whether a commit may be done: runs behind a WATCH of its keys and in front of the commit's own
+ * transaction (redis-connection.ts, `guarded`). KEYS lease, commit, fence; ARGV token, number,
+ * number before. Answers "go"; else why not, or "ok" when it was done before, and touches the fence,
+ * with commands that need no memory wherever there was a lease: then the EXEC behind does nothing.
  */
-export const commitScript = script(`
+export const commitGuardScript = script(`
+local token, number, before = ARGV[1], ARGV[2], ARGV[3]
+local last = redis.call('HMGET', KEYS[2], 'number', 'token')
+local outcome = 'go'
+if last[1] == number and last[2] == token then
+  outcome = 'ok'
+elseif redis.call('HGET', KEYS[1], 'token') ~= token then
+  outcome = 'lease.lost'
+elseif (last[1] or '0') ~= before then
+  outcome = 'commit.order'
+end
+if outcome == 'go' then return outcome end
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  redis.call('EXPIRE', KEYS[3], 1000)
+  redis.call('PERSIST', KEYS[3])
+else
+  redis.call('SET', KEYS[3], '0')
+end
+return outcome
+`);
+
+/**
+ * The end of a commit's transaction: what depends on what is there already. KEYS stats, dead,
+ * dead-order, tenants, then a hash of sums per tenant; ARGV, in the order it is taken: dead letters
+ * kept, applied, duplicates, dead-lettered, tenant …, dead letter count, {id, blob}.
+ */
+export const commitEndScript = script(`
 local at = 0
 local function take() at = at + 1; return ARGV[at] end
-local token, number, before = take(), take(), take()
-local last = redis.call('HMGET', KEYS[2], 'number', 'token')
-if last[1] == number and last[2] == token then return 'ok' end
-if redis.call('HGET', KEYS[1], 'token') ~= token then return 'lease.lost' end
-if (last[1] or '0') ~= before then return 'commit.order' end
-
 local kept = tonumber(take())
 local applied, duplicates, dead = take(), take(), take()
 
-local packed, from = take(), 1
-local function number32()
-  local value = struct.unpack('<I4', packed, from)
-  from = from + 4
-  return value
-end
-local function text(length)
-  from = from + length
-  return string.sub(packed, from - length, from - 1)
-end
-local function each(command, key, count, read)
-  local portion, size = {}, 0
-  for i = 1, count do
-    size = read(portion, size)
-    if size == 2000 or (size > 0 and i == count) then
-      redis.call(command, key, unpack(portion, 1, size))
-      size = 0
-    end
-  end
-end
-local function pair(portion, size)
-  local field, value = struct.unpack('<I4I4', packed, from)
-  from = from + 8
-  portion[size + 1], portion[size + 2] = text(field), text(value)
-  return size + 2
-end
-local function name(portion, size)
-  portion[size + 1] = text(number32())
-  return size + 1
-end
-local function write(key)
-  each('HSET', key, number32(), pair)
-  each('HDEL', key, number32(), name)
-end
-
-local devices = number32()
-for i = 1, devices do write(KEYS[6 + i]) end
-for i = 1, number32() do
-  local tenant, key = text(number32()), KEYS[6 + devices + i]
-  write(key)
-  redis.call(redis.call('EXISTS', key) == 1 and 'SADD' or 'SREM', KEYS[6], tenant)
+for i = 5, #KEYS do
+  local tenant = take()
+  redis.call(redis.call('EXISTS', KEYS[i]) == 1 and 'SADD' or 'SREM', KEYS[4], tenant)
 end
 
 local known = 0
 for _ = 1, tonumber(take()) do
   local id, blob = take(), take()
-  if redis.call('HSETNX', KEYS[4], id, blob) == 1 then
-    redis.call('LPUSH', KEYS[5], id)
+  if redis.call('HSETNX', KEYS[2], id, blob) == 1 then
+    redis.call('LPUSH', KEYS[3], id)
   else
     known = known + 1
   end
 end
-while redis.call('LLEN', KEYS[5]) > kept do
-  redis.call('HDEL', KEYS[4], redis.call('RPOP', KEYS[5]))
+while redis.call('LLEN', KEYS[3]) > kept do
+  redis.call('HDEL', KEYS[2], redis.call('RPOP', KEYS[3]))
 end
 
-redis.call('HINCRBY', KEYS[3], 'applied', applied)
-redis.call('HINCRBY', KEYS[3], 'duplicates', duplicates)
-redis.call('HINCRBY', KEYS[3], 'deadLettered', dead)
+redis.call('HINCRBY', KEYS[1], 'applied', applied)
+redis.call('HINCRBY', KEYS[1], 'duplicates', duplicates)
+redis.call('HINCRBY', KEYS[1], 'deadLettered', dead)
 local moved = math.min(known, tonumber(dead))
 if moved > 0 then
-  redis.call('HINCRBY', KEYS[3], 'duplicates', moved)
-  redis.call('HINCRBY', KEYS[3], 'deadLettered', -moved)
+  redis.call('HINCRBY', KEYS[1], 'duplicates', moved)
+  redis.call('HINCRBY', KEYS[1], 'deadLettered', -moved)
 end
-redis.call('HSET', KEYS[2], 'number', number, 'token', token)
-
-local channel = take()
-for _ = 1, tonumber(take()) do redis.call('PUBLISH', channel, take()) end
 return 'ok'
 `);
 

@@ -1,19 +1,20 @@
 /**
- * A commit as the keys and arguments of the commit script, in the order it takes them.
+ * A commit as commands of Redis.
+ *
+ *   WATCH lease, commit, fence → guard → MULTI → a HSET for each device and each tenant's sums → end → EXEC
+ *
+ * The registers and sums are most of it, and a HSET takes them as they come from the socket. In a
+ * script each would be copied twice more, and while one commit's run Redis answers nobody else:
+ * that is several times as long as the EXEC takes. Both scripts are small (commit-script.ts).
  * @module
  */
-
-import { ByteWriter } from "./bytes.ts";
+import { commitEndScript, commitGuardScript } from "./commit-script.ts";
 import { devicesToTell, problemEvents } from "./events.ts";
 import type { Commit, SumRow } from "./port.ts";
 import { shardLease } from "./port.ts";
 import { encodeCursor, encodeDeadLetter } from "./records.ts";
-import type { RedisArgument } from "./redis-connection.ts";
+import type { GuardedCommands, RedisArgument, RedisCommand } from "./redis-connection.ts";
 import { CURSOR_FIELD, type RedisKeys } from "./redis-keys.ts";
-
-/** Counts, lengths and a name of the usual size, of a field; of a device, its cursor as well. */
-const FIELD_BYTES = 48;
-const DEVICE_BYTES = 128;
 
 export interface CommitAt {
   readonly shard: number;
@@ -23,94 +24,64 @@ export interface CommitAt {
 }
 
 /** Pure; the commit must have been checked. */
-export function commitArguments(
-  keys: RedisKeys,
-  at: CommitAt,
-  commit: Commit,
-): { keys: string[]; args: RedisArgument[] } {
-  const { shard } = at;
+export function commitCommands(keys: RedisKeys, at: CommitAt, commit: Commit): GuardedCommands {
+  const { shard, token, number } = at;
+  const [lease, fence] = keys.lease(shardLease(shard));
+  const guarded = [lease, keys.commit(shard), fence];
+  const commands: RedisCommand[] = [];
+  for (const { key, cursor, registers } of commit.devices) {
+    const fields: RedisArgument[] = [CURSOR_FIELD, encodeCursor(cursor)];
+    pushHash(commands, keys.device(shard, key), registers, fields);
+  }
   const tenants = groupByTenant(commit.sums);
-  const { applied, duplicates, deadLettered } = commit.stats;
-  const args: RedisArgument[] = [at.token, at.number, at.number - 1, at.deadLettersKept];
-  args.push(applied, duplicates, deadLettered, packHashes(commit, tenants));
-  args.push(commit.deadLetters.length);
-  for (const letter of commit.deadLetters) args.push(letter.id, encodeDeadLetter(letter));
-  const events = problemEvents(devicesToTell(commit));
-  args.push(keys.channel, events.length, ...events);
+  for (const [tenant, rows] of tenants) {
+    const blobs = new Map(rows.map((row) => [`${row.pattern}/${row.bucket}`, row.blob]));
+    pushHash(commands, keys.sums(shard, tenant), blobs, []);
+  }
+  commands.push(endOf(keys, at, commit, [...tenants.keys()]));
+  commands.push(["HSET", keys.commit(shard), "number", number, "token", token]);
+  for (const event of problemEvents(devicesToTell(commit))) {
+    commands.push(["PUBLISH", keys.channel, event]);
+  }
   return {
-    keys: [
-      keys.lease(shardLease(shard))[0],
-      keys.commit(shard),
-      keys.stats(shard),
-      keys.dead(shard),
-      keys.deadOrder(shard),
-      keys.tenants(shard),
-      ...commit.devices.map((device) => keys.device(shard, device.key)),
-      ...[...tenants.keys()].map((tenant) => keys.sums(shard, tenant)),
-    ],
-    args,
+    watched: guarded,
+    guard: { script: commitGuardScript, keys: guarded, args: [token, number, number - 1] },
+    commands,
   };
 }
 
-/**
- * What the commit writes into hashes, as one argument: thousands of arguments cost both ends more
- * than the bytes in them.
- *
- *   hashes  = n{hash} of devices  n{tenant hash} of sums
- *   hash    = n{field value} set  n{field} deleted
- *
- * Counts and the lengths in front of tenant, field and value are uint32, little-endian.
- */
-function packHashes(commit: Commit, tenants: ReadonlyMap<string, readonly SumRow[]>): Uint8Array {
-  const out = new ByteWriter(bytesExpected(commit));
-  out.uint32(commit.devices.length);
-  for (const { cursor, registers } of commit.devices) {
-    packHash(out, registers, [CURSOR_FIELD, encodeCursor(cursor)]);
-  }
-  out.uint32(tenants.size);
-  for (const [tenant, rows] of tenants) {
-    packText(out, tenant);
-    packHash(out, new Map(rows.map((row) => [`${row.pattern}/${row.bucket}`, row.blob])));
-  }
-  return out.finish();
-}
-
-function packHash(
-  out: ByteWriter,
+/** A HSET of `set` and of what `fields` holds, and a HDEL of what it has null for; neither when it is empty. */
+function pushHash(
+  commands: RedisCommand[],
+  key: string,
   fields: ReadonlyMap<string, Uint8Array | null>,
-  first?: readonly [field: string, value: Uint8Array],
+  set: RedisArgument[],
 ): void {
-  let deleted = 0;
-  for (const value of fields.values()) if (value === null) deleted += 1;
-  out.uint32(fields.size - deleted + (first === undefined ? 0 : 1));
-  if (first !== undefined) packField(out, ...first);
-  for (const [field, value] of fields) if (value !== null) packField(out, field, value);
-  out.uint32(deleted);
-  if (deleted === 0) return;
-  for (const [field, value] of fields) if (value === null) packText(out, field);
-}
-
-function packField(out: ByteWriter, field: string, value: Uint8Array): void {
-  out.uint32(field.length);
-  out.uint32(value.length);
-  out.ascii(field);
-  out.raw(value);
-}
-
-function packText(out: ByteWriter, text: string): void {
-  out.uint32(text.length);
-  out.ascii(text);
-}
-
-/** Enough, as long as cursors have no problems to tell. */
-function bytesExpected({ sums, devices }: Commit): number {
-  let bytes = FIELD_BYTES;
-  for (const { blob } of sums) bytes += FIELD_BYTES + (blob?.length ?? 0);
-  for (const { registers } of devices) {
-    bytes += DEVICE_BYTES;
-    for (const blob of registers.values()) bytes += FIELD_BYTES + (blob?.length ?? 0);
+  const deleted: string[] = [];
+  for (const [field, value] of fields) {
+    if (value === null) deleted.push(field);
+    else set.push(field, value);
   }
-  return bytes;
+  if (set.length > 0) commands.push(["HSET", key, ...set]);
+  if (deleted.length > 0) commands.push(["HDEL", key, ...deleted]);
+}
+
+function endOf(
+  keys: RedisKeys,
+  { shard, deadLettersKept }: CommitAt,
+  { stats, deadLetters }: Commit,
+  tenants: readonly string[],
+): RedisCommand {
+  const ofEnd = [
+    ...[keys.stats(shard), keys.dead(shard), keys.deadOrder(shard), keys.tenants(shard)],
+    ...tenants.map((tenant) => keys.sums(shard, tenant)),
+  ];
+  return [
+    ...(["EVAL", commitEndScript.text, ofEnd.length, ...ofEnd] as const),
+    ...[deadLettersKept, stats.applied, stats.duplicates, stats.deadLettered],
+    ...[...tenants, deadLetters.length],
+    ...deadLetters.flatMap((letter) => [letter.id, encodeDeadLetter(letter)]),
+  ];
 }
 
 function groupByTenant(rows: readonly SumRow[]): Map<string, SumRow[]> {

@@ -28,6 +28,20 @@ import { timedOut, unavailable, unreplicated } from "./refusals.ts";
 import type { Script } from "./script.ts";
 
 export type RedisArgument = string | number | Uint8Array;
+export type RedisCommand = readonly [command: string, ...args: RedisArgument[]];
+
+/** Commands that are done if a script says "go", with all keys in one slot. */
+export interface GuardedCommands {
+  /** Keys of which none may change between guard and commands. */
+  readonly watched: readonly string[];
+  /** Answers "go", or why not; then it must have touched a watched key. */
+  readonly guard: {
+    readonly script: Script;
+    readonly keys: readonly string[];
+    readonly args: readonly RedisArgument[];
+  };
+  readonly commands: readonly RedisCommand[];
+}
 
 export interface RedisConnectionOptions {
   readonly url: string;
@@ -47,6 +61,10 @@ interface ReplicatedOptions {
   readonly mark: string;
 }
 
+/** A lease is renewed every few seconds: twice in a row is a wonder. */
+const GUARDED_ATTEMPTS_MAX = 8;
+/** Of the guard's answer among those of a pipeline: behind WATCH. */
+const GUARD_AT = 1;
 const RECONNECT: BackoffPolicy = { delayMsBase: 100, delayMsMax: 3_000 };
 const RECONNECT_DELAY_MS_MIN = 20;
 
@@ -104,9 +122,7 @@ export class RedisConnection {
    * Many commands at once, in one round trip where one server has all keys; throws what the
    * first failed one failed with.
    */
-  async callAll(
-    commands: readonly (readonly [command: string, ...args: RedisArgument[]])[],
-  ): Promise<unknown[]> {
+  async callAll(commands: readonly RedisCommand[]): Promise<unknown[]> {
     if (commands.length === 0) return [];
     // A pipeline may not span the nodes of a cluster; one by one, each finds its own.
     if (this.#redis instanceof Cluster) {
@@ -134,6 +150,46 @@ export class RedisConnection {
       if (!messageOf(error).startsWith("NOSCRIPT")) throw this.#refusal(error);
     }
     return await this.#settle(this.#redis.callBuffer("EVAL", [script.text, ...rest]));
+  }
+
+  /**
+   * All of `commands` in one step, or nothing of them. Resolves with "ok" when they are done, else
+   * with what the guard said.
+   *
+   * They leave in one write and on one connection: WATCH, the guard, then the transaction. A guard
+   * that says no touches a watched key, and so does whoever takes the lease meanwhile; a watched key
+   * that expires counts as touched. Then EXEC does nothing
+   * (https://redis.io/docs/latest/develop/using-commands/transactions/). No answer of Redis is
+   * waited for in between, so no other commands of this process can come there, nor can a new
+   * connection, which would watch nothing.
+   */
+  async guarded(wanted: GuardedCommands): Promise<string> {
+    for (let attempt = 0; attempt < GUARDED_ATTEMPTS_MAX; attempt += 1) {
+      const outcome = await this.#guardedOnce(wanted);
+      if (outcome !== null) return outcome;
+    }
+    throw unavailable(new Error(`what guards a write changed ${GUARDED_ATTEMPTS_MAX} times`));
+  }
+
+  /** Null when a watched key was touched after the guard had said "go". */
+  async #guardedOnce({ watched, guard, commands }: GuardedCommands): Promise<string | null> {
+    const { script, keys, args } = guard;
+    const pipeline = this.#redis.pipeline();
+    pipeline.watch(...watched);
+    // By its text: a server that lost the script would answer with an error, and the rest would be done.
+    pipeline.callBuffer("EVAL", [script.text, keys.length, ...keys, ...args.map(toArgument)]);
+    // ioredis has it in pipelines and not in their type; its first `exec` is then the transaction's.
+    (pipeline as typeof pipeline & { multi(): void }).multi();
+    for (const [command, ...rest] of commands) pipeline.callBuffer(command, rest.map(toArgument));
+    pipeline.exec();
+    const results = (await this.#settle(pipeline.exec())) ?? [];
+    for (const [error] of results) if (error) throw this.#refusal(error);
+    const outcome = String(results[GUARD_AT]?.[1]);
+    const done = results.at(-1)?.[1];
+    if (outcome !== "go") return outcome;
+    if (!Array.isArray(done)) return null;
+    for (const result of done) if (result instanceof Error) throw this.#refusal(result);
+    return "ok";
   }
 
   /**

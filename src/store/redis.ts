@@ -9,7 +9,7 @@
  * writes. A fail-over to a replica may lose some in either case: what is left is always a
  * beginning of what was answered, in whole commits. With `replicas` nothing that anyone relies on
  * is in what may be lost (docs/durability.md). Layout: redis-keys.ts. Atomic steps:
- * commit-script.ts, publish-scripts.ts.
+ * redis-commit.ts, commit-script.ts, publish-scripts.ts.
  * @module
  */
 import {
@@ -25,7 +25,6 @@ import type { Logger } from "../observe/index.ts";
 import { checkCommit, requireKey, requireName, requireShard } from "./commit-check.ts";
 import {
   acquireScript,
-  commitScript,
   dropDeadLettersScript,
   fieldOfEachScript,
   forgetScript,
@@ -56,7 +55,7 @@ import {
   shardLease,
 } from "./port.ts";
 import { decodeCursor, decodeDeadLetter } from "./records.ts";
-import { commitArguments } from "./redis-commit.ts";
+import { commitCommands } from "./redis-commit.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./redis-connection.ts";
 import { CURSOR_FIELD, type RedisKeys, redisKeys } from "./redis-keys.ts";
 import { RedisModels } from "./redis-models.ts";
@@ -188,14 +187,13 @@ class RedisStore implements Store {
     requireShard(shard, this.shards);
     checkCommit(shard, this.shards, commit);
     const at = { shard, token, number, deadLettersKept: this.#options.deadLettersKept };
-    const { keys, args } = commitArguments(this.#keys, at, commit);
+    const commands = commitCommands(this.#keys, at, commit);
     // P6: devices take a watermark for a PUBACK, and a gateway may read it the moment it is there. So
     // the jobs it speaks of must outlive a fail-over first.
     await this.#redis.held(async () => {});
     // P2: and it must outlive one before its jobs may go, wherever the queue is told.
     await this.#redis.held(async () => {
-      const outcome = await this.#redis.run(commitScript, keys, args);
-      requireOk(String(outcome), { shard, token, number });
+      requireOk(await this.#redis.guarded(commands), { shard, token, number });
     });
   }
 

@@ -12,6 +12,7 @@ import {
   commitOf,
   cursorOf,
   deviceOf,
+  fullCommitOf,
   INTEGER_MAX,
   keyOn,
   keysOn,
@@ -25,15 +26,7 @@ import {
 const SHARD = 2;
 const KEY = keyOn(SHARD);
 
-/** A commit that touches everything a commit can touch. */
-function fullCommit(seq: number): Commit {
-  return commitOf({
-    sums: [sumOf("drama", bytes(seq)), sumOf("news", bytes(seq), -3, "other")],
-    devices: [deviceOf(KEY, cursorOf(seq, [PROBLEM]), { drama: bytes(seq, 1) })],
-    deadLetters: [letterOf(KEY, `letter-${seq}`)],
-    stats: { applied: 1, duplicates: 2, deadLettered: 1 },
-  });
-}
+const fullCommit = (seq: number) => fullCommitOf(KEY, seq);
 
 export function commitContract(bench: Bench): void {
   const look = () => observe(bench.store(), [KEY], ["acme", "other"]);

@@ -1,7 +1,10 @@
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemRandom } from "../../src/core/index.ts";
 import { silentLogger } from "../../src/observe/index.ts";
 import { redisStore, type Store } from "../../src/store/index.ts";
+import { RedisConnection } from "../../src/store/redis-connection.ts";
+import { script } from "../../src/store/script.ts";
 import { type RedisServer, startRedis } from "../support/redis.ts";
 import { waitFor } from "../support/wait.ts";
 import { storeContract } from "./contract.ts";
@@ -9,6 +12,8 @@ import { crashContract } from "./contract-crash.ts";
 import { outcomeOf, refusalOf } from "./observe.ts";
 import {
   commitOf,
+  fullCommitOf,
+  keyOn,
   laddersOf,
   leaseReleaser,
   leaseShard,
@@ -18,6 +23,8 @@ import {
   SHARDS,
 } from "./samples.ts";
 
+/** A device of shard 0. */
+const KEY = keyOn(0);
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 function openRedis(url: string, timeoutMs = 5_000): Promise<Store> {
@@ -81,6 +88,73 @@ test("redis store: a frozen Redis is a timeout, and the resend is done once", as
     async () => (await outcomeOf(store.commit(0, token, 1, commitOf({ stats })))) === "ok",
   );
   expect(await store.stats(0)).toEqual(stats);
+  await store.close();
+});
+
+test("P2: what was touched between guard and EXEC keeps the whole write from being done", async () => {
+  const admin = new Redis(server.url);
+  await admin.flushall();
+  const connection = new RedisConnection({
+    ...{ url: server.url, timeoutMs: 5_000, random: systemRandom, log: silentLogger },
+  });
+  await connection.connect();
+  const guarded = (text: string) =>
+    connection.guarded({
+      watched: ["watched", "other"],
+      guard: { script: script(text), keys: ["other"], args: [] },
+      commands: [
+        ["SET", "written", Uint8Array.of(0, 255)],
+        ["SET", "written-too", 1],
+      ],
+    });
+  const touched = guarded("redis.call('SET', KEYS[1], 'x') return 'go'");
+  expect(await refusalOf(touched)).toBe("Transport store.unavailable");
+  expect(await admin.exists("written", "written-too")).toBe(0);
+  expect(await guarded("return 'go'")).toBe("ok");
+  expect(await admin.getBuffer("written")).toEqual(Buffer.of(0, 255));
+  connection.close();
+  admin.disconnect();
+});
+
+test("P2: a refused commit writes nothing and leaves the fence for ever, whether anyone had a lease or not", async () => {
+  const admin = new Redis(server.url);
+  await admin.flushall();
+  const store = await openRedis(server.url);
+  const keys = () => admin.keys("omega:{s0}:*").then((found) => found.sort());
+  expect(await outcomeOf(store.commit(0, 1, 1, fullCommitOf(KEY, 1)))).toBe("lease.lost");
+  expect(await keys()).toEqual(["omega:{s0}:fence"]);
+  const token = await leaseShard(store, 0);
+  for (const number of [2, 7]) {
+    const outcome = await outcomeOf(store.commit(0, token, number, fullCommitOf(KEY, number)));
+    expect(outcome).toBe("commit.order");
+  }
+  expect(await outcomeOf(store.commit(0, token + 1, 1, fullCommitOf(KEY, 1)))).toBe("lease.lost");
+  expect(await keys()).toEqual(["omega:{s0}:fence", "omega:{s0}:lease"]);
+  expect(await admin.pttl("omega:{s0}:fence")).toBe(-1);
+  expect(Number(await admin.get("omega:{s0}:fence"))).toBe(token);
+  expect(await outcomeOf(store.commit(0, token, 1, fullCommitOf(KEY, 1)))).toBe("ok");
+  admin.disconnect();
+  await store.close();
+});
+
+test("P2: where memory is full a commit is refused whole, and done once there is room", async () => {
+  const admin = new Redis(server.url);
+  await admin.flushall();
+  const store = await openRedis(server.url);
+  const token = await leaseShard(store, 0);
+  await admin.config("SET", "maxmemory", "1mb");
+  try {
+    const refused = await refusalOf(store.commit(0, token, 1, fullCommitOf(KEY, 1)));
+    expect(refused).toBe("Transport store.unavailable");
+    expect((await admin.keys("omega:{s0}:*")).sort()).toEqual([
+      "omega:{s0}:fence",
+      "omega:{s0}:lease",
+    ]);
+  } finally {
+    await admin.config("SET", "maxmemory", "0");
+  }
+  expect(await outcomeOf(store.commit(0, token, 1, fullCommitOf(KEY, 1)))).toBe("ok");
+  admin.disconnect();
   await store.close();
 });
 

@@ -92,6 +92,16 @@ export function commitOf(parts: Partial<Commit> = {}): Commit {
   };
 }
 
+/** A commit that touches everything a commit can touch; `key` of its shard. */
+export function fullCommitOf(key: DeviceKey, seq: number): Commit {
+  return commitOf({
+    sums: [sumOf("drama", bytes(seq)), sumOf("news", bytes(seq), -3, "other")],
+    devices: [deviceOf(key, cursorOf(seq, [PROBLEM]), { drama: bytes(seq, 1) })],
+    deadLetters: [letterOf(key, `letter-${seq}`)],
+    stats: { applied: 1, duplicates: 2, deadLettered: 1 },
+  });
+}
+
 /** A release in both renditions, whose content depends on its version and on `salt`. */
 export function releaseOf(
   version: number,
