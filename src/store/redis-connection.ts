@@ -181,7 +181,7 @@ export class RedisConnection {
     // ioredis has it in pipelines and not in their type; its first `exec` is then the transaction's.
     (pipeline as typeof pipeline & { multi(): void }).multi();
     for (const [command, ...rest] of commands) pipeline.callBuffer(command, rest.map(toArgument));
-    pipeline.exec();
+    void pipeline.exec();
     const results = (await this.#settle(pipeline.exec())) ?? [];
     for (const [error] of results) if (error) throw this.#refusal(error);
     const outcome = String(results[GUARD_AT]?.[1]);
