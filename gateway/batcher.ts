@@ -22,7 +22,9 @@
  * stored twice: so saying it again is safe, and a queue that is away for seconds (a restart, a
  * fail-over) costs its devices a late PUBACK instead of their connections. The shard rests a moment,
  * then its batches are added again in their order, until one deadline after they were closed. What
- * is not durable by then is reported as failed; its clients are closed and resend.
+ * is not durable by then is reported as failed; its clients are closed and resend. So are those of a
+ * batch that is stored and lacks its replicas: another copy would bring them no sooner, and fill the
+ * memory of the only server left.
  * @module
  */
 import {
@@ -278,10 +280,11 @@ export class Batcher {
     }
   }
 
-  /** Puts a batch whose add failed back to its place, if there is time left, and lets the shard rest. */
+  /** Puts a batch whose add failed back to its place, if it is to be said again, and lets the shard rest. */
   #failed(lane: Lane, batch: Batch, failure: OmegaError): void {
     const { clock, log } = this.#options;
     this.#failedAtMs = clock.monotonicMs();
+    if (failure.reason === "queue.unreplicated") this.#answer(batch, failure);
     if (batch.answered) return;
     batch.failure = failure;
     const behind = lane.queued.findIndex((other) => other.number > batch.number);

@@ -50,10 +50,12 @@ describe("bench: restart and embedded", () => {
 
   it("bench: HAProxy's shipped file keeps all but its marked blocks, and must have them", () => {
     const block = (name: string) => `# begin ${name}\n  shipped ${name}\n# end ${name}\n`;
-    const shipped = `global\n${["resolvers", "bind", "servers"].map(block).join("")}# end of file\n`;
+    const blocks = ["resolvers", "bind", "servers", "servers alive"].map(block).join("");
+    const shipped = `global\n${blocks}# end of file\n`;
     const servers = [{ port: 1, httpPort: 2 }];
     const text = haproxyConfig({ shipped, mqttPort: 3, servers });
-    expect(text).toContain("  bind 127.0.0.1:3\n  server gateway-1 127.0.0.1:1 port 2\n");
+    const server = "  server gateway-1 127.0.0.1:1 port 2\n";
+    expect(text).toContain(`  bind 127.0.0.1:3\n${server}${server}`);
     expect(text.startsWith("global\n") && text.endsWith("# end of file\n")).toBe(true);
     expect(text).not.toContain("shipped");
     expect(() => haproxyConfig({ shipped: "global\n", mqttPort: 3, servers })).toThrow(/resolvers/);

@@ -182,7 +182,7 @@ describe("deploy: Redis", () => {
       expect(await setting("appendonly")).toBe("yes");
       expect(await setting("appendfsync")).toBe("always");
       expect(await setting("maxmemory-policy")).toBe("noeviction");
-      expect(await setting("auto-aof-rewrite-min-size")).toBe(`${256 * 1024 * 1024}`);
+      expect(await setting("auto-aof-rewrite-min-size")).toBe(`${2 * 1024 ** 3}`);
       expect(await setting("rdbcompression")).toBe("no");
       await expect(stranger.get("x")).rejects.toThrow("NOAUTH");
     } finally {

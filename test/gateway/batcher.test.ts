@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Batcher } from "../../gateway/batcher.ts";
 import { gatewayLimits } from "../../gateway/limits.ts";
-import { type OmegaError, TransportError } from "../../src/core/index.ts";
+import { type OmegaError, TimeoutError, TransportError } from "../../src/core/index.ts";
 import { noMetrics, silentLogger } from "../../src/observe/index.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { HeldProducer } from "./uplink/fixture.ts";
@@ -128,6 +128,18 @@ describe("the batcher", () => {
     expect(producer.held[1]?.shard).toBe(1);
     await clock.advance(7);
     expect(sizes()).toEqual([1, 1, 1, 8]);
+  });
+
+  test("P1: a batch that is stored and lacks its replicas fails at once, and the shard goes on", async () => {
+    const { producer, clock, add, settled, sizes } = setUp();
+    add(1);
+    await clock.advance(3);
+    producer.held[0]?.reject(new TimeoutError("queue.unreplicated", "0 of 1 replicas have it"));
+    await turn();
+    expect(settled).toEqual([[1, "queue.unreplicated"]]);
+    add(2);
+    await clock.advance(3);
+    expect(sizes()).toEqual([1, 1]);
   });
 
   test("P1: at its deadline a batch fails with what its last add failed with, and is added no more", async () => {
