@@ -24,6 +24,8 @@ export interface Row {
   readonly aggregatorUs: number;
   /** Resident memory of the aggregator at the end of a run. */
   readonly aggregatorRssMiB: number;
+  /** What Redis held then, by its own count: state, and no job any more. */
+  readonly redisMiB: number;
   /** Of one delta's frame, on average. */
   readonly frameBytes: number;
   /** Acknowledged deltas. */
@@ -63,6 +65,7 @@ const FIGURES = [
   "redisUs",
   "aggregatorUs",
   "aggregatorRssMiB",
+  "redisMiB",
   "frameBytes",
   "ratePerS",
   "othersCores",
@@ -138,18 +141,18 @@ function ratio(name: string, floor: number, rounds: readonly number[]): Ratio | 
 export function textOf({ machine, date, rows, ratios, othersCores }: Report): string {
   const head = [
     ...["against", "at", "codec", "µs/delta", "of the first", "gateway", "redis", "aggregator"],
-    ...["RSS MiB", "frame bytes", "acked/s"],
+    ...["RSS MiB", "Redis MiB", "frame bytes", "acked/s"],
   ];
   const cells = rows.map((row) => [
     ...[row.dimension, `${row.at}`, `${row.codec}`, `${row.cpuUsPerDelta}`],
     `${(row.cpuUsPerDelta / firstOf(rows, row).cpuUsPerDelta).toFixed(2)}`,
-    ...[row.gatewayUs, row.redisUs, row.aggregatorUs, row.aggregatorRssMiB].map(String),
-    ...[`${row.frameBytes}`, `${row.ratePerS}`],
+    ...[row.gatewayUs, row.redisUs, row.aggregatorUs].map(String),
+    ...[row.aggregatorRssMiB, row.redisMiB, row.frameBytes, row.ratePerS].map(String),
   ]);
   const verdicts = ratios.map(({ name, value, floor, rounds }) => [
     ...[name, `${value}`, `${floor}`, value <= floor ? "met" : "MISSED", rounds.join(" ")],
   ]);
-  const tables = [columns([head, ...cells], "lrrrrrrrrrr")];
+  const tables = [columns([head, ...cells], "lrrrrrrrrrrr")];
   if (verdicts.length > 0) {
     tables.push(columns([["ratio", "value", "floor", "", "rounds"], ...verdicts], "lrrll"));
   }

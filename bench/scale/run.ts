@@ -99,6 +99,7 @@ async function measure(
     ...{ dimension, at, codec, gatewayUs, redisUs, aggregatorUs },
     ...{ cpuUsPerDelta, othersCores: others((cpuUsPerDelta + usedUs("bench")) * deltas) },
     aggregatorRssMiB: world.aggregatorRssBytes() / MIB,
+    redisMiB: (await world.redisBytes()) / MIB,
     frameBytes: worlds.frameBytes(shape, codec),
     ratePerS: deltas / elapsedS,
   };

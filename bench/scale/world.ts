@@ -3,6 +3,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
+import { Redis } from "ioredis";
 import { appliedOf, openStore, startAggregator, startGateway } from "../support/omega.ts";
 import {
   cpuUs,
@@ -24,6 +25,8 @@ export interface World {
   /** CPU since the start. */
   cpu(): CpuUs;
   aggregatorRssBytes(): number;
+  /** What Redis holds, by its own count. */
+  redisBytes(): Promise<number>;
   end(): Promise<void>;
 }
 
@@ -59,6 +62,7 @@ export async function startWorld(shape: Shape): Promise<World> {
   const store = await openStore(redis.url, shape.shards);
   const crowdOptions: CrowdOptions = { shape, gatewayPort: gateway.port, redisUrl: redis.url };
   const crowd = start(process.execPath, [CROWD, JSON.stringify(crowdOptions)], WITH_IPC);
+  const admin = new Redis(redis.url);
   let expected = 0;
   return {
     shape,
@@ -82,7 +86,11 @@ export async function startWorld(shape: Shape): Promise<World> {
       bench: cpuUs(crowd.pid ?? -1) + cpuUs(process.pid),
     }),
     aggregatorRssBytes: () => rssBytes(aggregator.pid),
+    async redisBytes() {
+      return Number(/^used_memory:(\d+)/m.exec(await admin.info("memory"))?.[1]);
+    },
     async end() {
+      admin.disconnect();
       await store.close();
       await stop(crowd);
       await Promise.all([stop(gateway.child), stop(aggregator.child)]);

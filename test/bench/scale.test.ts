@@ -18,7 +18,7 @@ const shapes = DIMENSIONS.flatMap((dimension) =>
 const run = (over: Partial<Run>): Run => ({
   ...{ dimension: "devices", at: 1_000, codec: 0, round: 1 },
   ...{ cpuUsPerDelta: 100, gatewayUs: 30, redisUs: 20, aggregatorUs: 50 },
-  ...{ aggregatorRssMiB: 100, frameBytes: 1_000, ratePerS: 2_000, othersCores: 0 },
+  ...{ aggregatorRssMiB: 100, redisMiB: 50, frameBytes: 1_000, ratePerS: 2_000, othersCores: 0 },
   ...over,
 });
 
