@@ -13,13 +13,8 @@ import { assert, SerializationError } from "../core/index.ts";
 const VARINT_BYTES_MAX = 8; // ⌈53 / 7⌉
 
 export class ByteWriter {
-  #bytes: Buffer;
+  #bytes = Buffer.allocUnsafe(256);
   #length = 0;
-
-  /** `bytesExpected` cost no growing. */
-  constructor(bytesExpected = 256) {
-    this.#bytes = Buffer.allocUnsafe(bytesExpected);
-  }
 
   byte(value: number): void {
     this.#reserve(1);
@@ -41,18 +36,6 @@ export class ByteWriter {
       rest = Math.floor(rest / 0x80);
     }
     this.byte(rest);
-  }
-
-  /** An integer in 0 … 2^32 − 1, in four bytes, little-endian. */
-  uint32(value: number): void {
-    this.#reserve(4);
-    this.#length = this.#bytes.writeUInt32LE(value, this.#length);
-  }
-
-  /** Text in ASCII whose length the reader knows. */
-  ascii(text: string): void {
-    this.#reserve(text.length);
-    this.#length += this.#bytes.write(text, this.#length, "latin1");
   }
 
   /** Bytes whose count the reader knows. */

@@ -27,16 +27,15 @@ export interface CommitAt {
 export function commitCommands(keys: RedisKeys, at: CommitAt, commit: Commit): GuardedCommands {
   const { shard, token, number } = at;
   const [lease, fence] = keys.lease(shardLease(shard));
-  const guarded = [lease, keys.commit(shard), fence];
   const commands: RedisCommand[] = [];
   for (const { key, cursor, registers } of commit.devices) {
-    const fields: RedisArgument[] = [CURSOR_FIELD, encodeCursor(cursor)];
-    pushHash(commands, keys.device(shard, key), registers, fields);
+    const fields = [[CURSOR_FIELD, encodeCursor(cursor)] as const, ...registers];
+    pushHash(commands, keys.device(shard, key), fields);
   }
   const tenants = groupByTenant(commit.sums);
   for (const [tenant, rows] of tenants) {
-    const blobs = new Map(rows.map((row) => [`${row.pattern}/${row.bucket}`, row.blob]));
-    pushHash(commands, keys.sums(shard, tenant), blobs, []);
+    const fields = rows.map((row) => [`${row.pattern}/${row.bucket}`, row.blob] as const);
+    pushHash(commands, keys.sums(shard, tenant), fields);
   }
   commands.push(endOf(keys, at, commit, [...tenants.keys()]));
   commands.push(["HSET", keys.commit(shard), "number", number, "token", token]);
@@ -44,19 +43,20 @@ export function commitCommands(keys: RedisKeys, at: CommitAt, commit: Commit): G
     commands.push(["PUBLISH", keys.channel, event]);
   }
   return {
-    watched: guarded,
-    guard: { script: commitGuardScript, keys: guarded, args: [token, number, number - 1] },
+    guard: commitGuardScript,
+    keys: [lease, keys.commit(shard), fence],
+    args: [token, number, number - 1],
     commands,
   };
 }
 
-/** A HSET of `set` and of what `fields` holds, and a HDEL of what it has null for; neither when it is empty. */
+/** A HSET of `fields`, and a HDEL of those that are null; neither when it would be empty. */
 function pushHash(
   commands: RedisCommand[],
   key: string,
-  fields: ReadonlyMap<string, Uint8Array | null>,
-  set: RedisArgument[],
+  fields: Iterable<readonly [field: string, value: Uint8Array | null]>,
 ): void {
+  const set: RedisArgument[] = [];
   const deleted: string[] = [];
   for (const [field, value] of fields) {
     if (value === null) deleted.push(field);

@@ -32,14 +32,11 @@ export type RedisCommand = readonly [command: string, ...args: RedisArgument[]];
 
 /** Commands that are done if a script says "go", with all keys in one slot. */
 export interface GuardedCommands {
-  /** Keys of which none may change between guard and commands. */
-  readonly watched: readonly string[];
-  /** Answers "go", or why not; then it must have touched a watched key. */
-  readonly guard: {
-    readonly script: Script;
-    readonly keys: readonly string[];
-    readonly args: readonly RedisArgument[];
-  };
+  /** Answers "go", or why not; then it must have touched one of `keys`. */
+  readonly guard: Script;
+  /** Of the guard; none of them may change between it and the commands. */
+  readonly keys: readonly string[];
+  readonly args: readonly RedisArgument[];
   readonly commands: readonly RedisCommand[];
 }
 
@@ -172,12 +169,12 @@ export class RedisConnection {
   }
 
   /** Null when a watched key was touched after the guard had said "go". */
-  async #guardedOnce({ watched, guard, commands }: GuardedCommands): Promise<string | null> {
-    const { script, keys, args } = guard;
+  async #guardedOnce(wanted: GuardedCommands): Promise<string | null> {
+    const { guard, keys, args, commands } = wanted;
     const pipeline = this.#redis.pipeline();
-    pipeline.watch(...watched);
+    pipeline.watch(...keys);
     // By its text: a server that lost the script would answer with an error, and the rest would be done.
-    pipeline.callBuffer("EVAL", [script.text, keys.length, ...keys, ...args.map(toArgument)]);
+    pipeline.callBuffer("EVAL", [guard.text, keys.length, ...keys, ...args.map(toArgument)]);
     // ioredis has it in pipelines and not in their type; its first `exec` is then the transaction's.
     (pipeline as typeof pipeline & { multi(): void }).multi();
     for (const [command, ...rest] of commands) pipeline.callBuffer(command, rest.map(toArgument));

@@ -100,8 +100,9 @@ test("P2: what was touched between guard and EXEC keeps the whole write from bei
   await connection.connect();
   const guarded = (text: string) =>
     connection.guarded({
-      watched: ["watched", "other"],
-      guard: { script: script(text), keys: ["other"], args: [] },
+      guard: script(text),
+      keys: ["other"],
+      args: [],
       commands: [
         ["SET", "written", Uint8Array.of(0, 255)],
         ["SET", "written-too", 1],

@@ -268,16 +268,17 @@ async function endLoad(name: keyof typeof LOADS, { plan, result }: Load): Promis
 }
 
 /** Connections that were closed because an add was not durable in time. */
-async function queueCloses(): Promise<number> {
-  const pages = await Promise.all(gateways.map((gateway) => gateway.get("/metrics")));
-  const closes = /^omega_gateway_closes_total{reason="queue\.[^}]*} (\d+)$/gm;
-  const counts = pages.flatMap(({ text }) => [...text.matchAll(closes)].map((found) => found[1]));
-  return counts.reduce((sum, count) => sum + Number(count), 0);
+function queueCloses(): Promise<number> {
+  return sumOf(gateways, "omega_gateway_closes_total", 'reason="queue.');
 }
 
-async function sessions(): Promise<number> {
-  const counts = gateways.map((gateway) => gateway.metric("omega_gateway_sessions_count"));
-  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+function sessions(): Promise<number> {
+  return sumOf(gateways, "omega_gateway_sessions_count");
+}
+
+async function sumOf(some: readonly OmegaProcess[], name: string, label = ""): Promise<number> {
+  const counts = await Promise.all(some.map((gateway) => gateway.metric(name, label)));
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** The test's own connection dials again in its own time, up to three seconds after the servers' have. */
@@ -346,11 +347,8 @@ async function canLogIn(clientId: string): Promise<boolean> {
   }
 }
 
-async function logins(some: readonly OmegaProcess[]): Promise<number> {
-  const counts = await Promise.all(
-    some.map((gateway) => gateway.metric("omega_gateway_connects_total", accepted)),
-  );
-  return counts.reduce((sum, count) => sum + count, 0);
+function logins(some: readonly OmegaProcess[]): Promise<number> {
+  return sumOf(some, "omega_gateway_connects_total", accepted);
 }
 
 async function totals(): Promise<{ applied: number; deadLettered: number }> {
