@@ -167,8 +167,8 @@ export class Batch {
     const judgement = judge(read, epochs, patterns, draft, context);
     if (judgement.verdict !== "apply") return judgement;
     let fresh = 0;
-    for (const [id, register] of judgement.writes) {
-      if (register.kind === "live" && !this.#sums.hasPattern(tenant, id)) fresh += 1;
+    for (const { pattern, register } of judgement.writes) {
+      if (register.kind === "live" && !this.#sums.hasPattern(tenant, pattern)) fresh += 1;
     }
     if (fresh === 0) return judgement;
     if (!this.#sums.hasTenant(tenant) && this.#sums.tenantCount() >= policy.tenantsMax) {
@@ -186,8 +186,8 @@ export class Batch {
     { writes, live }: Extract<Judgement, { readonly verdict: "apply" }>,
     epochs: readonly EpochSeen[],
   ): void {
-    for (const [id, after] of writes) {
-      this.#sums.replace(draft.key.tenant, id, draft.register(id), after);
+    for (const { pattern, register } of writes) {
+      this.#sums.replace(draft.key.tenant, pattern, draft.register(pattern), register);
     }
     draft.apply(read, writes, live, epochs);
     if (read.delta.removals.length === 0) return;

@@ -33,10 +33,16 @@ export interface RegisterView {
   register(pattern: string): Register | null;
 }
 
+/** No two of one judgement are of one pattern. */
+export interface RegisterWrite {
+  readonly pattern: string;
+  readonly register: Register;
+}
+
 export type Judgement =
   | {
       readonly verdict: "apply";
-      readonly writes: ReadonlyMap<string, Register>;
+      readonly writes: readonly RegisterWrite[];
       /** Live registers of the device afterwards. */
       readonly live: number;
     }
@@ -81,7 +87,8 @@ export function judge(
   }
   const referenceSeq = missingReference(read, epochs, registers);
   if (referenceSeq !== null) return { verdict: "defer", referenceSeq };
-  const writes = new Map<string, Register>();
+  const writes: RegisterWrite[] = [];
+  let after = live;
   const named = new Set<string>();
   for (const upsert of delta.upserts) {
     if (named.has(upsert.id)) return refuse("delta.duplicate-id", upsert.id);
@@ -92,16 +99,19 @@ export function judge(
     if (before !== null && !isLater(position, before)) continue;
     const found = vectorOf(upsert, before, read, context);
     if (found.verdict === "refuse") return found;
-    writes.set(upsert.id, registerOf(upsert, position, context.bucket, found));
+    if (before?.kind !== "live") after += 1;
+    const register = registerOf(upsert, position, context.bucket, found);
+    writes.push({ pattern: upsert.id, register });
   }
   for (const id of delta.removals) {
     if (named.has(id)) return refuse("delta.duplicate-id", id);
     named.add(id);
     const before = registers.register(id);
     if (before !== null && !isLater(position, before)) continue;
-    writes.set(id, { kind: "tombstone", ...position, bucket: context.bucket });
+    if (before?.kind === "live") after -= 1;
+    const register: Register = { kind: "tombstone", ...position, bucket: context.bucket };
+    writes.push({ pattern: id, register });
   }
-  const after = live + liveChange(writes, registers);
   if (after > live && after > context.livesMax) {
     return refuse("device.patterns", `${after} patterns, ${context.livesMax} fit`);
   }
@@ -128,29 +138,22 @@ function missingReference(
   return missing;
 }
 
-/** By how much `writes` change a device's number of live registers. */
-function liveChange(writes: ReadonlyMap<string, Register>, registers: RegisterView): number {
-  let change = 0;
-  for (const [id, after] of writes) {
-    change += (after.kind === "live" ? 1 : 0) - (registers.register(id)?.kind === "live" ? 1 : 0);
-  }
-  return change;
-}
-
 /**
  * The wire checks these ranges too; the fold does not trust that a later decoder will. A tenant's
  * bound on weights is the fold's alone. It depends on nothing but the delta, so the order of deltas
  * does not matter to it (P4).
  */
-function outOfRange(upsert: DecodedUpsert, weightMax: number) {
+function outOfRange(upsert: DecodedUpsert, weightMax: number): Refusal | null {
   const { id, weight, success, samples, updatedAtS } = upsert;
-  const outside = (what: string, value: number, range: string) =>
-    refuse(`delta.${what}`, `${id}: ${what} ${value}, not ${range}`);
-  if (!within(weight, 1, weightMax)) return outside("weights", weight, `1…${weightMax}`);
-  if (!(success >= 0 && success <= 1)) return outside("success", success, "0…1");
-  if (!within(samples, 0, SAMPLES_MAX)) return outside("samples", samples, `0…${SAMPLES_MAX}`);
+  if (!within(weight, 1, weightMax)) return outside(id, "weights", weight, `1…${weightMax}`);
+  if (!(success >= 0 && success <= 1)) return outside(id, "success", success, "0…1");
+  if (!within(samples, 0, SAMPLES_MAX)) return outside(id, "samples", samples, `0…${SAMPLES_MAX}`);
   const atMax = Number.MAX_SAFE_INTEGER;
-  return within(updatedAtS, 0, atMax) ? null : outside("updated-at", updatedAtS, `0…${atMax}`);
+  return within(updatedAtS, 0, atMax) ? null : outside(id, "updated-at", updatedAtS, `0…${atMax}`);
+}
+
+function outside(id: string, what: string, value: number, range: string): Refusal {
+  return refuse(`delta.${what}`, `${id}: ${what} ${value}, not ${range}`);
 }
 
 function within(value: number, min: number, max: number): boolean {

@@ -5,6 +5,7 @@
 import { assert, type DeviceKey } from "../core/index.ts";
 import type { Position, Problem } from "../wire/index.ts";
 import { type EpochSeen, isLater, newestConsumed } from "./dedup.ts";
+import type { RegisterWrite } from "./fold-device.ts";
 import { PROBLEMS_MAX } from "./fold-policy.ts";
 import type { ReadDelta } from "./fold-read.ts";
 import type { DeviceChange, DeviceState, FoldCursor, FoldDeviceWrite } from "./fold-state.ts";
@@ -47,7 +48,7 @@ export class DeviceDraft {
   /** Takes over the registers of an applied delta, of which `live` are live then; `epochs` have its position consumed. */
   apply(
     { position, delta }: ReadDelta,
-    writes: ReadonlyMap<string, Register>,
+    writes: readonly RegisterWrite[],
     live: number,
     epochs: readonly EpochSeen[],
   ): void {
@@ -59,7 +60,7 @@ export class DeviceDraft {
       patterns: live,
       problems: this.#cursor.problems,
     };
-    for (const [id, register] of writes) this.#written.set(id, register);
+    for (const { pattern, register } of writes) this.#written.set(pattern, register);
     this.#changed = true;
   }
 

@@ -71,20 +71,25 @@ export function encodeRegisters(
   registers: ReadonlyMap<string, Register | null>,
 ): Map<string, Uint8Array | null> {
   let length = 0;
-  for (const register of registers.values()) length += bytesOf(register);
+  registers.forEach((register) => {
+    length += bytesOf(register);
+  });
   const buffer = new ArrayBuffer(length);
+  const view = new DataView(buffer);
+  const halves = new Int16Array(buffer);
   const encoded = new Map<string, Uint8Array | null>();
   let at = 0;
-  for (const [id, register] of registers) {
+  registers.forEach((register, id) => {
     if (register === null) {
       encoded.set(id, null);
-      continue;
+      return;
     }
-    const bytes = new Uint8Array(buffer, at, bytesOf(register));
-    write(register, bytes);
-    encoded.set(id, bytes);
-    at += bytes.length;
-  }
+    const bytes = bytesOf(register);
+    writeHead(register, view, at);
+    if (register.kind === "live") writeVector(register.vector, view, halves, at + HEAD_BYTES);
+    encoded.set(id, new Uint8Array(buffer, at, bytes));
+    at += bytes;
+  });
   return encoded;
 }
 
@@ -93,30 +98,28 @@ function bytesOf(register: Register | null): number {
   return HEAD_BYTES + (register.kind === "live" ? 2 * register.vector.length : 0);
 }
 
-function write(register: Register, bytes: Uint8Array): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  view.setUint8(0, FORMAT);
-  view.setUint8(1, register.kind === "live" ? KIND_LIVE : KIND_TOMBSTONE);
-  view.setFloat64(2, register.epoch, true);
-  view.setFloat64(10, register.seq, true);
-  view.setFloat64(18, register.bucket, true);
+function writeHead(register: Register, view: DataView, at: number): void {
+  view.setUint8(at, FORMAT);
+  view.setUint8(at + 1, register.kind === "live" ? KIND_LIVE : KIND_TOMBSTONE);
+  view.setFloat64(at + 2, register.epoch, true);
+  view.setFloat64(at + 10, register.seq, true);
+  view.setFloat64(at + 18, register.bucket, true);
   if (register.kind === "tombstone") return;
-  view.setFloat64(26, register.updatedAtS, true);
-  view.setUint32(34, register.samples, true);
-  view.setUint16(38, register.weight, true);
-  view.setUint16(40, register.successPermille, true);
-  view.setUint16(42, register.space, true);
-  writeVector(register.vector, bytes);
+  view.setFloat64(at + 26, register.updatedAtS, true);
+  view.setUint32(at + 34, register.samples, true);
+  view.setUint16(at + 38, register.weight, true);
+  view.setUint16(at + 40, register.successPermille, true);
+  view.setUint16(at + 42, register.space, true);
 }
 
-function writeVector(vector: GridVector, bytes: Uint8Array): void {
+/** Every register has an even number of bytes, so that `halves` has the same numbers as `view`. */
+function writeVector(vector: GridVector, view: DataView, halves: Int16Array, at: number): void {
   if (LITTLE_ENDIAN) {
-    bytes.set(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength), HEAD_BYTES);
+    halves.set(vector, at / 2);
     return;
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
   for (let index = 0; index < vector.length; index += 1) {
-    view.setInt16(HEAD_BYTES + 2 * index, vector[index] as number, true);
+    view.setInt16(at + 2 * index, vector[index] as number, true);
   }
 }
 

@@ -20,7 +20,10 @@ const WHOLE_AT_ONCE_MAX = 8;
 
 interface Wanted {
   readonly key: DeviceKey;
-  readonly patterns: Set<string>;
+  /** What is in memory of it. */
+  readonly cached: CachedDevice | undefined;
+  /** Patterns that are not; null: none. */
+  missing: Set<string> | null;
   whole: boolean;
 }
 
@@ -89,14 +92,12 @@ export class ShardState {
     const found = new Map<string, CachedDevice>();
     const partial: { name: string; key: DeviceKey; patterns: string[] }[] = [];
     const whole: [string, DeviceKey][] = [];
-    for (const [name, { key, patterns, whole: wantsWhole }] of wantedOf(entries)) {
-      const cached = this.#cache.find(this, name);
+    for (const [name, { key, cached, missing, whole: wantsWhole }] of this.#wantedOf(entries)) {
       found.set(name, cached ?? { cursor: null, registers: new Map(), whole: false });
       if (cached?.whole === true) continue;
       if (wantsWhole) whole.push([name, key]);
-      const missing = wantsWhole ? [] : [...patterns].filter((id) => !cached?.registers.has(id));
-      if (cached === undefined || missing.length > 0)
-        partial.push({ name, key, patterns: missing });
+      const patterns = wantsWhole || missing === null ? [] : [...missing];
+      if (cached === undefined || patterns.length > 0) partial.push({ name, key, patterns });
     }
     if (partial.length > 0) {
       const records = await this.#store.loadDevices(this.#shard, partial);
@@ -121,6 +122,24 @@ export class ShardState {
     return found;
   }
 
+  /** A removal makes a tombstone, and bounding those takes the whole device. */
+  #wantedOf(entries: readonly FoldEntry[]): Map<string, Wanted> {
+    const wanted = new Map<string, Wanted>();
+    for (const { key, name, read } of entries) {
+      let device = wanted.get(name);
+      if (device === undefined) {
+        device = { key, cached: this.#cache.find(this, name), missing: null, whole: false };
+        wanted.set(name, device);
+      }
+      if (read.kind === "refused") continue;
+      const { upserts, removals } = read.delta;
+      for (const { id } of upserts) want(device, id);
+      for (const id of removals) want(device, id);
+      if (removals.length > 0) device.whole = true;
+    }
+    return wanted;
+  }
+
   /** Takes over what a commit has kept; `gathered` is what its batch started from. */
   keep(changes: FoldChanges, gathered: ReadonlyMap<string, CachedDevice>): void {
     this.#commitNumber += 1;
@@ -129,7 +148,9 @@ export class ShardState {
       const change = changes.devices.get(name);
       if (change !== undefined) {
         device.cursor = change.cursor;
-        for (const [pattern, register] of change.registers) device.registers.set(pattern, register);
+        change.registers.forEach((register, pattern) => {
+          device.registers.set(pattern, register);
+        });
       }
       this.#cache.keep(this, name, device);
     }
@@ -149,22 +170,10 @@ export class ShardState {
   }
 }
 
-/** A removal makes a tombstone, and bounding those takes the whole device. */
-function wantedOf(entries: readonly FoldEntry[]): Map<string, Wanted> {
-  const wanted = new Map<string, Wanted>();
-  for (const { key, name, read } of entries) {
-    let device = wanted.get(name);
-    if (device === undefined) {
-      device = { key, patterns: new Set(), whole: false };
-      wanted.set(name, device);
-    }
-    if (read.kind === "refused") continue;
-    const { upserts, removals } = read.delta;
-    for (const { id } of upserts) device.patterns.add(id);
-    for (const id of removals) device.patterns.add(id);
-    if (removals.length > 0) device.whole = true;
-  }
-  return wanted;
+function want(device: Wanted, pattern: string): void {
+  if (device.cached?.registers.has(pattern) === true) return;
+  device.missing ??= new Set();
+  device.missing.add(pattern);
 }
 
 /** Adds to `device` what was asked of the store; an asked pattern without a register is known to be null. */

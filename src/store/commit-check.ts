@@ -94,10 +94,10 @@ function checkDevices(
     seen.add(name);
     checkCursor(name, cursor);
     load.items += 1 + registers.size;
-    for (const [pattern, blob] of registers) {
+    registers.forEach((blob, pattern) => {
       requireName("pattern", pattern);
       load.bytes += blob?.length ?? 0;
-    }
+    });
   }
 }
 

@@ -10,10 +10,11 @@
  */
 import { commitEndScript, commitGuardScript } from "./commit-script.ts";
 import { devicesToTell, problemEvents } from "./events.ts";
+import { hashWrite } from "./hash-write.ts";
 import type { Commit, SumRow } from "./port.ts";
 import { shardLease } from "./port.ts";
 import { encodeCursor, encodeDeadLetter } from "./records.ts";
-import type { GuardedCommands, RedisArgument, RedisCommand } from "./redis-connection.ts";
+import type { GuardedCommand, GuardedCommands, RedisCommand } from "./redis-connection.ts";
 import { CURSOR_FIELD, type RedisKeys } from "./redis-keys.ts";
 
 export interface CommitAt {
@@ -27,15 +28,20 @@ export interface CommitAt {
 export function commitCommands(keys: RedisKeys, at: CommitAt, commit: Commit): GuardedCommands {
   const { shard, token, number } = at;
   const [lease, fence] = keys.lease(shardLease(shard));
-  const commands: RedisCommand[] = [];
+  const commands: GuardedCommand[] = [];
   for (const { key, cursor, registers } of commit.devices) {
-    const fields = [[CURSOR_FIELD, encodeCursor(cursor)] as const, ...registers];
-    pushHash(commands, keys.device(shard, key), fields);
+    const hash = new Hash(keys.device(shard, key));
+    hash.put(CURSOR_FIELD, encodeCursor(cursor));
+    registers.forEach((blob, pattern) => {
+      hash.put(pattern, blob);
+    });
+    hash.pushTo(commands);
   }
   const tenants = groupByTenant(commit.sums);
   for (const [tenant, rows] of tenants) {
-    const fields = rows.map((row) => [`${row.pattern}/${row.bucket}`, row.blob] as const);
-    pushHash(commands, keys.sums(shard, tenant), fields);
+    const hash = new Hash(keys.sums(shard, tenant));
+    for (const { pattern, bucket, blob } of rows) hash.put(`${pattern}/${bucket}`, blob);
+    hash.pushTo(commands);
   }
   commands.push(endOf(keys, at, commit, [...tenants.keys()]));
   commands.push(["HSET", keys.commit(shard), "number", number, "token", token]);
@@ -50,20 +56,34 @@ export function commitCommands(keys: RedisKeys, at: CommitAt, commit: Commit): G
   };
 }
 
-/** A HSET of `fields`, and a HDEL of those that are null; neither when it would be empty. */
-function pushHash(
-  commands: RedisCommand[],
-  key: string,
-  fields: Iterable<readonly [field: string, value: Uint8Array | null]>,
-): void {
-  const set: RedisArgument[] = [];
-  const deleted: string[] = [];
-  for (const [field, value] of fields) {
-    if (value === null) deleted.push(field);
-    else set.push(field, value);
+/** What a commit does to one hash. */
+class Hash {
+  readonly #key: string;
+  readonly #fields: string[] = [];
+  /** One for each field. */
+  readonly #values: Uint8Array[] = [];
+  readonly #deleted: string[] = [];
+
+  constructor(key: string) {
+    this.#key = key;
   }
-  if (set.length > 0) commands.push(["HSET", key, ...set]);
-  if (deleted.length > 0) commands.push(["HDEL", key, ...deleted]);
+
+  /** Null deletes the field. */
+  put(field: string, value: Uint8Array | null): void {
+    if (value === null) {
+      this.#deleted.push(field);
+      return;
+    }
+    this.#fields.push(field);
+    this.#values.push(value);
+  }
+
+  /** A HSET and a HDEL; neither when it would be empty. */
+  pushTo(commands: GuardedCommand[]): void {
+    const write = hashWrite(this.#key, this.#fields, this.#values);
+    if (write !== null) commands.push(write);
+    if (this.#deleted.length > 0) commands.push(["HDEL", this.#key, ...this.#deleted]);
+  }
 }
 
 function endOf(

@@ -8,7 +8,7 @@
  * noticed before TCP would.
  * @module
  */
-import { Cluster, type Redis } from "ioredis";
+import { Cluster, Command, type Redis } from "ioredis";
 import {
   type BackoffPolicy,
   backoffDelayMs,
@@ -24,11 +24,13 @@ import {
   type Replicas,
   replicasOf,
 } from "../redis/index.ts";
+import type { HashWrite } from "./hash-write.ts";
 import { timedOut, unavailable, unreplicated } from "./refusals.ts";
 import type { Script } from "./script.ts";
 
 export type RedisArgument = string | number | Uint8Array;
 export type RedisCommand = readonly [command: string, ...args: RedisArgument[]];
+export type GuardedCommand = RedisCommand | HashWrite;
 
 /** Commands that are done if a script says "go", with all keys in one slot. */
 export interface GuardedCommands {
@@ -37,7 +39,7 @@ export interface GuardedCommands {
   /** Of the guard; none of them may change between it and the commands. */
   readonly keys: readonly string[];
   readonly args: readonly RedisArgument[];
-  readonly commands: readonly RedisCommand[];
+  readonly commands: readonly GuardedCommand[];
 }
 
 export interface RedisConnectionOptions {
@@ -64,6 +66,31 @@ const GUARDED_ATTEMPTS_MAX = 8;
 const GUARD_AT = 1;
 const RECONNECT: BackoffPolicy = { delayMsBase: 100, delayMsMax: 3_000 };
 const RECONNECT_DELAY_MS_MIN = 20;
+/** What ioredis calls a command whose time is over. */
+const TIMED_OUT = "Command timed out";
+
+/** What ioredis has in pipelines and not in their type. */
+type GuardedPipeline = ReturnType<Redis["pipeline"]> & {
+  multi(): void;
+  sendCommand(command: Command): void;
+};
+
+/** A command that was written before; whoever sends it has a timer for all of them. */
+class WrittenCommand extends Command {
+  readonly #bytes: Buffer;
+
+  constructor({ key, bytes }: HashWrite) {
+    // A cluster looks for the node of its key.
+    super("hset", [key]);
+    this.#bytes = bytes;
+  }
+
+  override toWritable(): Buffer {
+    return this.#bytes;
+  }
+
+  override setTimeout(): void {}
+}
 
 export class RedisConnection {
   readonly #redis: Redis | Cluster;
@@ -171,15 +198,28 @@ export class RedisConnection {
   /** Null when a watched key was touched after the guard had said "go". */
   async #guardedOnce(wanted: GuardedCommands): Promise<string | null> {
     const { guard, keys, args, commands } = wanted;
-    const pipeline = this.#redis.pipeline();
+    const pipeline = this.#redis.pipeline() as GuardedPipeline;
     pipeline.watch(...keys);
     // By its text: a server that lost the script would answer with an error, and the rest would be done.
     pipeline.callBuffer("EVAL", [guard.text, keys.length, ...keys, ...args.map(toArgument)]);
-    // ioredis has it in pipelines and not in their type; its first `exec` is then the transaction's.
-    (pipeline as typeof pipeline & { multi(): void }).multi();
-    for (const [command, ...rest] of commands) pipeline.callBuffer(command, rest.map(toArgument));
+    // Its first `exec` is then the transaction's.
+    pipeline.multi();
+    const writes: WrittenCommand[] = [];
+    for (const command of commands) {
+      if ("bytes" in command) {
+        const write = new WrittenCommand(command);
+        writes.push(write);
+        pipeline.sendCommand(write);
+        continue;
+      }
+      const [name, ...rest] = command;
+      pipeline.callBuffer(name, rest.map(toArgument));
+    }
     void pipeline.exec();
-    const results = (await this.#settle(pipeline.exec())) ?? [];
+    const timer = setTimeout(() => {
+      for (const write of writes) write.reject(new Error(TIMED_OUT));
+    }, this.#timeoutMs);
+    const results = (await this.#settle(pipeline.exec()).finally(() => clearTimeout(timer))) ?? [];
     for (const [error] of results) if (error) throw this.#refusal(error);
     const outcome = String(results[GUARD_AT]?.[1]);
     const done = results.at(-1)?.[1];
@@ -225,7 +265,7 @@ export class RedisConnection {
   // The cause is only the message: ioredis hangs the command's arguments, our users' data, on its errors.
   #refusal(error: unknown): Error {
     const cause = new Error(messageOf(error));
-    if (cause.message === "Command timed out") return timedOut(this.#timeoutMs, cause);
+    if (cause.message === TIMED_OUT) return timedOut(this.#timeoutMs, cause);
     return unavailable(cause);
   }
 }

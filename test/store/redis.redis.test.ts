@@ -2,6 +2,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemRandom } from "../../src/core/index.ts";
 import { silentLogger } from "../../src/observe/index.ts";
+import { hashWrite } from "../../src/store/hash-write.ts";
 import { redisStore, type Store } from "../../src/store/index.ts";
 import { RedisConnection } from "../../src/store/redis-connection.ts";
 import { script } from "../../src/store/script.ts";
@@ -75,20 +76,39 @@ afterAll(async () => {
 test("redis store: a frozen Redis is a timeout, and the resend is done once", async () => {
   const store = await openRedis(server.url, 300);
   const token = await leaseShard(store, 0);
-  const stats = { applied: 1, duplicates: 0, deadLettered: 0 };
+  const commit = fullCommitOf(KEY, 1);
   process.kill(server.pid(), "SIGSTOP");
   try {
-    expect(await refusalOf(store.commit(0, token, 1, commitOf({ stats })))).toBe(
-      "Timeout store.timeout",
-    );
+    expect(await refusalOf(store.commit(0, token, 1, commit))).toBe("Timeout store.timeout");
   } finally {
     process.kill(server.pid(), "SIGCONT");
   }
-  await waitFor(
-    async () => (await outcomeOf(store.commit(0, token, 1, commitOf({ stats })))) === "ok",
-  );
-  expect(await store.stats(0)).toEqual(stats);
+  await waitFor(async () => (await outcomeOf(store.commit(0, token, 1, commit))) === "ok");
+  expect(await store.stats(0)).toEqual(commit.stats);
+  expect(await store.registers(KEY)).toEqual(commit.devices[0]?.registers);
   await store.close();
+});
+
+test("redis store: every write of a commit is a timeout before the silent socket is given up", async () => {
+  const connection = new RedisConnection({
+    ...{ url: server.url, timeoutMs: 300, random: systemRandom, log: silentLogger },
+  });
+  await connection.connect();
+  let closed = false;
+  connection.onClose(() => {
+    closed = true;
+  });
+  const write = hashWrite("hash", ["field"], [Buffer.from("value")]);
+  if (write === null) throw new Error("a field was given");
+  const commands = { guard: script("return 'go'"), keys: ["key"], args: [], commands: [write] };
+  process.kill(server.pid(), "SIGSTOP");
+  try {
+    expect(await refusalOf(connection.guarded(commands))).toBe("Timeout store.timeout");
+    expect(closed).toBe(false);
+  } finally {
+    process.kill(server.pid(), "SIGCONT");
+    connection.close();
+  }
 });
 
 test("P2: what was touched between guard and EXEC keeps the whole write from being done", async () => {

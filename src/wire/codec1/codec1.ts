@@ -255,14 +255,7 @@ function residualsOf(
     }
     outOfDomain(domain, decoded, from, seeds[index] as number);
     const residual = residuals.subarray(index * dim, (index + 1) * dim);
-    roundInto(residual, decoded, from);
-    if (model !== null && kind === "absolute") addTo(residual, model.mean);
+    roundInto(residual, decoded, from, kind === "absolute" ? (model?.mean ?? null) : null);
     return residual;
   });
-}
-
-function addTo(residual: Int32Array, mean: GridVector): void {
-  for (let at = 0; at < residual.length; at += 1) {
-    residual[at] = (residual[at] as number) + (mean[at] as number);
-  }
 }

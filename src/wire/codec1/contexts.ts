@@ -40,6 +40,8 @@ const LEVEL_MAX = 30;
 const MEAN_LOOKUP_SHIFT = 8;
 const MEANS = ((LEVEL_MAX << MEAN_BITS) >> MEAN_LOOKUP_SHIFT) + 1;
 const NOTHING = new Uint8Array(0);
+/** Of one spectrum. A fleet uses few steps at a time; a kilobyte each. */
+const STEPS_KEPT_MAX = 64;
 /** A followed class stays where an index other than 0 is not too dear: the way back up. */
 const ROW_FOLLOWED_MIN = 10;
 const PACE_MIN = 3;
@@ -62,21 +64,52 @@ export function meanAfter(
   return mean + ((countedLevel(level) * (1 << MEAN_BITS) - mean) >> (paces[at] as number));
 }
 
-export function knownContexts(spectrum: Int16Array, step: number): Contexts {
-  const ceilings = new Uint8Array(spectrum.length);
-  for (let at = 0; at < ceilings.length; at += 1) {
-    ceilings[at] = rowOf(spectrum[at] as number, step);
+/** Those of a step, for each step that was asked for. */
+class Steps {
+  readonly #made = new Map<number, Contexts>();
+  readonly #make: (step: number) => Contexts;
+
+  constructor(make: (step: number) => Contexts) {
+    this.#make = make;
   }
-  return { ceilings, follows: false, byMean: NOTHING, paces: NOTHING };
+
+  of(step: number): Contexts {
+    let contexts = this.#made.get(step);
+    if (contexts === undefined) {
+      if (this.#made.size >= STEPS_KEPT_MAX) this.#made.clear();
+      contexts = this.#make(step);
+      this.#made.set(step, contexts);
+    }
+    return contexts;
+  }
 }
 
-export function followedContexts({ ceilings }: Contexts, model: EntropyModel): Contexts {
-  const paces = new Uint8Array(ceilings.length);
-  for (let at = 0; at < paces.length; at += 1) {
-    // While fewer than 2^pace coefficients were seen, the mean is about that of what was seen.
-    paces[at] = Math.min(PACE_MAX, Math.max(PACE_MIN, 32 - Math.clz32(at)));
-  }
-  return { ceilings, follows: true, byMean: tablesOf(model).followed, paces };
+const knownOf = perObject(
+  (spectrum: Int16Array) =>
+    new Steps((step) => ({
+      ceilings: Uint8Array.from(spectrum, (width) => rowOf(width, step)),
+      ...{ follows: false, byMean: NOTHING, paces: NOTHING },
+    })),
+);
+
+/** The spectrum must not change afterwards. */
+export function knownContexts(spectrum: Int16Array, step: number): Contexts {
+  return knownOf(spectrum).of(step);
+}
+
+const followedOf = perObject(({ ceilings }: Contexts) =>
+  perObject((model: EntropyModel): Contexts => {
+    const paces = new Uint8Array(ceilings.length);
+    for (let at = 0; at < paces.length; at += 1) {
+      // While fewer than 2^pace coefficients were seen, the mean is about that of what was seen.
+      paces[at] = Math.min(PACE_MAX, Math.max(PACE_MIN, 32 - Math.clz32(at)));
+    }
+    return { ceilings, follows: true, byMean: tablesOf(model).followed, paces };
+  }),
+);
+
+export function followedContexts(known: Contexts, model: EntropyModel): Contexts {
+  return followedOf(known)(model);
 }
 
 /** One row for all coefficients. */

@@ -191,7 +191,8 @@ function requireColumns(columns: DeltaColumns, seq: number, refuse: Refuse): voi
   const count = columns.ids.length;
   const check = (field: string, values: readonly number[], { min, max }: Range): void => {
     if (values.length !== count) refuse(field, `must hold ${count} items`);
-    for (const value of values) {
+    for (let at = 0; at < count; at += 1) {
+      const value = values[at] as number;
       if (Number.isSafeInteger(value) && value >= min && value <= max) continue;
       refuse(field, `must be ${min} to ${max}: got ${value}`);
     }

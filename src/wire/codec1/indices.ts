@@ -97,8 +97,10 @@ export function decodeBlock(bytes: Uint8Array, plan: BlockPlan): Float64Array {
     scratch.coefficients = new Float64Array(count);
   }
   const coefficients = scratch.coefficients.subarray(0, count);
+  // Only a class has to be compared with the indices.
+  const indices = plan.gain ? scratch.indices : null;
   const unit = stepOf(plan.step) / SHIFT_UNIT;
-  readBlock(bytes, plan, { at: 0, indices: scratch.indices, coefficients, unit });
+  readBlock(bytes, plan, { at: 0, indices, coefficients, unit });
   return coefficients;
 }
 
@@ -113,10 +115,14 @@ function readBlock(bytes: Uint8Array, plan: BlockPlan, sink: VectorSink): void {
   const { dim, kinds, gain } = plan;
   const block = new Block(plan);
   const decoder = new RansDecoder(bytes);
-  for (const [index, kind] of kinds.entries()) {
+  const { indices } = sink;
+  assert(indices !== null || !gain, "a class is compared with the indices");
+  for (let index = 0; index < kinds.length; index += 1) {
+    const kind = kinds[index] as VectorKind;
     const contexts = gain ? block.ofRow(takeClass(decoder, block, kind)) : block.ofKind(kind);
     readVector(decoder, block, contexts, sink);
-    if (gain && contexts !== block.of(kind, sink.indices.subarray(sink.at - dim, sink.at))) {
+    if (!gain || indices === null) continue;
+    if (contexts !== block.of(kind, indices.subarray(sink.at - dim, sink.at))) {
       throw new ProtocolError("codec.class", `vector ${index} is not of the class that it names`);
     }
   }

@@ -37,20 +37,19 @@ export class Block {
   readonly model: EntropyModel;
   readonly #plan: BlockPlan;
   readonly #ofRow: (Contexts | undefined)[] = [];
-  readonly #ofKind: Readonly<Record<VectorKind, Contexts>>;
   readonly #classes: Record<VectorKind, number>;
 
   constructor(plan: BlockPlan) {
     this.#plan = plan;
     this.trellis = TRELLISES[plan.states];
     this.model = entropyModelOf(plan.states);
-    const absolute = knownContexts(plan.spectrum, plan.step);
-    this.#ofKind = { absolute, difference: followedContexts(absolute, this.model) };
     this.#classes = { absolute: CLASS_FIRST, difference: CLASS_FIRST };
   }
 
   ofKind(kind: VectorKind): Contexts {
-    return this.#ofKind[kind];
+    const { spectrum, step } = this.#plan;
+    const known = knownContexts(spectrum, step);
+    return kind === "absolute" ? known : followedContexts(known, this.model);
   }
 
   ofRow(row: number): Contexts {
@@ -64,7 +63,7 @@ export class Block {
 
   /** The contexts of a vector whose indices are known. */
   of(kind: VectorKind, indices: Int16Array): Contexts {
-    if (!this.#plan.gain) return this.#ofKind[kind];
+    if (!this.#plan.gain) return this.ofKind(kind);
     const { next } = this.trellis;
     let sum = 0;
     let state = 0;

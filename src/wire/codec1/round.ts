@@ -11,16 +11,22 @@ const COMPONENT_MAX = 32767;
 const RESIDUAL_MAX = 0x1ffff;
 
 /**
- * Writes `numbers`, from `from` on, to `residual`, rounded and clamped to ±131,071. Free of branches:
- * which way a number goes would be a guess, wrong as often as right.
+ * Writes `numbers`, from `from` on, to `residual`, rounded and clamped to ±131,071, and adds `mean`.
+ * Free of branches: which way a number goes would be a guess, wrong as often as right.
  */
-export function roundInto(residual: Int32Array, numbers: Float64Array, from: number): void {
+export function roundInto(
+  residual: Int32Array,
+  numbers: Float64Array,
+  from: number,
+  mean: GridVector | null = null,
+): void {
   for (let at = 0; at < residual.length; at += 1) {
     const value = Math.min(RESIDUAL_MAX, Math.max(-RESIDUAL_MAX, numbers[from + at] as number));
     const floor = Math.floor(value);
     // 0 below a half, 1 from there on; 2 where the distance from −1 to barely below 0 is rounded to 1.
     const halves = (2 * (value - floor)) | 0;
-    residual[at] = floor + (halves - (halves >> 1));
+    const known = mean === null ? 0 : (mean[at] as number);
+    residual[at] = floor + (halves - (halves >> 1)) + known;
   }
 }
 

@@ -17,7 +17,8 @@ import { FIRST_SHIFT, FIRSTS, ROW_PLACES, readingTablesOf } from "./reading-tabl
 /** Where a vector's numbers go, from `at` on. */
 export interface VectorSink {
   at: number;
-  readonly indices: Int16Array;
+  /** Null: not wanted. */
+  readonly indices: Int16Array | null;
   /** What the indices stand for, in units of `unit`; null: not wanted. */
   readonly coefficients: Float64Array | null;
   /** The step in grid steps, by {@link SHIFT_UNIT}. */
@@ -72,7 +73,7 @@ export function readVector(
       state = decoder.state;
       byteAt = decoder.at;
     }
-    indices[from + at] = (magnitude ^ sign) - sign;
+    if (indices !== null) indices[from + at] = (magnitude ^ sign) - sign;
     if (coefficients !== null) coefficients[from + at] = ((value ^ sign) - sign) * unit;
     if (follows) mean = meanAfter(contexts, at, mean, level);
     path = next[2 * path + (magnitude & 1)] as number;
