@@ -1,9 +1,12 @@
 /**
  * The jobs a shard's writer has open, and which of their entries go into the next commit.
  *
- *   add ─▶ pending ─▶ taken ─▶ settled ─▶ the job resolves with its last entry
- *                      ▲  │
- *             waiting ─┘  └─▶ waiting     (deferred, at most `deferMs`, then final)
+ *   admit ─▶ add ─▶ pending ─▶ taken ─▶ settled ─▶ the job resolves with its last entry
+ *                               ▲  │
+ *                      waiting ─┘  └─▶ waiting     (deferred, at most `deferMs`, then final)
+ *
+ * A decoded entry takes many times the memory of its bytes. So no more of them are read than the
+ * next commit takes; jobs beyond that stand outside as they came.
  * @module
  */
 import type { Clock } from "../core/index.ts";
@@ -15,6 +18,13 @@ import type { ShardSums } from "./merge.ts";
 interface Job {
   open: number;
   readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A job whose entries are not read yet. */
+interface Outside {
+  readonly entries: number;
+  readonly enter: () => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -48,6 +58,10 @@ export class OpenJobs {
   readonly #clock: Clock;
   readonly #jobsAtOnce: number;
   readonly #jobs = new Set<Job>();
+  /** First come, first served. */
+  readonly #outside: Outside[] = [];
+  /** Entries that were admitted and neither added nor left out. */
+  #reading = 0;
   #pending: JobItem[] = [];
   #waiting: JobItem[] = [];
 
@@ -74,8 +88,42 @@ export class OpenJobs {
     return this.#pending.length > 0 && this.#jobs.size >= this.#jobsAtOnce;
   }
 
-  /** Opens a job of at least one entry. */
+  /**
+   * Null when as many entries may be read now, else a promise of when they may be; they must then be
+   * {@link add added} or {@link leaveOut left out}. It rejects when those outside are rejected.
+   */
+  admit(entries: number): Promise<void> | null {
+    if (this.#outside.length === 0 && this.#hasRoom) {
+      this.#reading += entries;
+      return null;
+    }
+    return new Promise((resolve, reject) => {
+      this.#outside.push({ entries, enter: resolve, reject });
+    });
+  }
+
+  /** Those who were admitted could not be read. */
+  leaveOut(entries: number): void {
+    this.#reading -= entries;
+    this.#letIn();
+  }
+
+  get #hasRoom(): boolean {
+    return this.#pending.length + this.#reading < this.#limits.commitEntriesMax;
+  }
+
+  #letIn(): void {
+    while (this.#hasRoom) {
+      const first = this.#outside.shift();
+      if (first === undefined) return;
+      this.#reading += first.entries;
+      first.enter();
+    }
+  }
+
+  /** Opens a job of at least one entry, which must have been admitted. */
   add(entries: readonly FoldEntry[]): Promise<void> {
+    this.#reading -= entries.length;
     return new Promise((resolve, reject) => {
       const job: Job = { open: entries.length, resolve, reject };
       this.#jobs.add(job);
@@ -101,6 +149,7 @@ export class OpenJobs {
     }
     this.#waiting = waiting.slice(count);
     this.#pending = this.#pending.slice(Math.max(0, count - waiting.length));
+    this.#letIn();
     return candidates.slice(0, count);
   }
 
@@ -125,7 +174,13 @@ export class OpenJobs {
     this.#waiting = [];
   }
 
+  /** Gives up the jobs that stand outside. */
+  rejectOutside(error: Error): void {
+    for (const { reject } of this.#outside.splice(0)) reject(error);
+  }
+
   rejectAll(error: Error): void {
+    this.rejectOutside(error);
     for (const job of this.#jobs) job.reject(error);
     this.#jobs.clear();
     this.#pending = [];

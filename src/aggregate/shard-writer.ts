@@ -99,7 +99,7 @@ export class ShardWriter {
    * entry belongs to another shard.
    */
   async handle(entries: readonly QueueEntry[]): Promise<void> {
-    if (this.#phase !== "writing") throw this.#gone();
+    this.#requireWriting();
     const { store, zstd, models } = this.#context;
     const stranger = entries.find((entry) => shardOf(entry.key, store.shards) !== this.shard);
     if (stranger !== undefined) {
@@ -108,12 +108,19 @@ export class ShardWriter {
       throw new InvalidConfigError([fault]);
     }
     if (entries.length === 0) return;
-    let read = readEntries(entries, zstd, models);
-    if (read.some(lacksModel)) {
-      read = await readLacking(read, zstd, models);
-      if (this.#phase !== "writing") throw this.#gone();
+    const wait = this.#jobs.admit(entries.length);
+    if (wait !== null) await wait;
+    let done: Promise<void>;
+    try {
+      this.#requireWriting();
+      let read = readEntries(entries, zstd, models);
+      if (read.some(lacksModel)) read = await readLacking(read, zstd, models);
+      this.#requireWriting();
+      done = this.#jobs.add(read);
+    } catch (error) {
+      this.#jobs.leaveOut(entries.length);
+      throw error;
     }
-    const done = this.#jobs.add(read);
     this.#schedule();
     await done;
   }
@@ -148,6 +155,7 @@ export class ShardWriter {
   async stop(): Promise<void> {
     if (this.#phase === "writing") {
       this.#phase = "stopping";
+      this.#jobs.rejectOutside(this.#gone());
       this.#jobs.rejectWaiting(this.#gone());
       await this.#idle();
     }
@@ -174,10 +182,14 @@ export class ShardWriter {
 
   /** Store work of its own, between two commits of jobs. */
   async #inTurn(work: () => Promise<void>): Promise<void> {
-    if (this.#phase !== "writing") throw this.#gone();
+    this.#requireWriting();
     const done = this.#turn.then(work);
     this.#turn = done.catch((error: unknown) => this.#fail(error));
     await done;
+  }
+
+  #requireWriting(): void {
+    if (this.#phase !== "writing") throw this.#gone();
   }
 
   #gone(): Error {

@@ -77,6 +77,69 @@ describe("shard writer", () => {
     await writer.stop();
   });
 
+  it("reads no more than the next commit takes, and in the order of the jobs", async () => {
+    const { clock, store } = setUp();
+    const seen: string[] = [];
+    const entryOf = (device: string): QueueEntry => {
+      const entry = delta(keyOf(device), { seq: 1, upserts: [absolute("a", 1)] });
+      return {
+        ...entry,
+        get frame() {
+          seen.push(device);
+          return entry.frame;
+        },
+      };
+    };
+    let begun = 0;
+    let goOn = () => {};
+    const gate = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const beforeCommit = async () => {
+      begun += 1;
+      if (begun === 1) await gate;
+    };
+    const writer = await openWriter(store, clock, {
+      settings: { commitEntriesMax: 2 },
+      beforeCommit,
+    });
+    const names = ["tv-1", "tv-2", "tv-3", "tv-4", "tv-5", "tv-6", "tv-7"];
+    const jobs = names.map((name) => watchOutcome(writer.handle([entryOf(name)])));
+    await settle();
+    // Two in the commit that does not end, two for the one behind it.
+    expect(begun).toBe(1);
+    expect(seen).toEqual(names.slice(0, 4));
+    goOn();
+    await clock.advance(200);
+    expect(seen).toEqual(names);
+    expect(jobs.map(({ state }) => state)).toEqual(names.map(() => "done"));
+    expect(begun).toBe(4);
+    await writer.stop();
+  });
+
+  it("what stands outside is given back at a stop, and with a shard that is lost", async () => {
+    const { clock, store, faulty } = setUp();
+    const entries = ["tv-1", "tv-2", "tv-3"].map((name) =>
+      delta(keyOf(name), { seq: 1, upserts: [absolute("a", 1)] }),
+    );
+    for (const leave of ["stop", "lose"] as const) {
+      const wishes = { settings: { commitEntriesMax: 1 }, owner: leave };
+      const writer = await openWriter(store, clock, wishes);
+      faulty.plan("commit", "hangs");
+      const jobs = entries.map((entry) => watchOutcome(writer.handle([entry])));
+      await settle();
+      expect(jobs.map(({ state }) => state)).toEqual(["open", "open", "open"]);
+      if (leave === "lose") faulty.plan("renewLease", "hangs", "hangs", "hangs");
+      const stopped = leave === "stop" ? writer.stop() : null;
+      await settle();
+      if (leave === "stop") expect(jobs[2]?.state).toBe("lease.lost");
+      await clock.advance(3_000);
+      const lost = ["lease.lost", "lease.lost", "lease.lost"];
+      expect(jobs.map(({ state }) => state)).toEqual(lost);
+      await stopped;
+    }
+  });
+
   it("many jobs become one commit, and resolve only when the store has it", async () => {
     const { clock, store, faulty } = setUp();
     const writer = await openWriter(store, clock);

@@ -39,7 +39,7 @@ export const BUGS = [
       {
         file: "src/aggregate/fold-batch.ts",
         find: 'return entry.retried ? this.#retry(entry, draft) : { kind: "duplicate" };',
-        replace: `const nothing = { verdict: "apply" as const, writes: new Map(), live: draft.cursor.patterns };
+        replace: `const nothing = { verdict: "apply" as const, writes: [], live: draft.cursor.patterns };
       if (read.kind === "delta") this.#apply(draft, read, nothing, draft.cursor.epochs);
       return { kind: "applied" };`,
       },
@@ -179,7 +179,9 @@ export const BUGS = [
     changes: [
       {
         file: "src/aggregate/fold-device.ts",
-        find: '    writes.set(id, { kind: "tombstone", ...position, bucket: context.bucket });',
+        find: `    if (before?.kind === "live") after -= 1;
+    const register: Register = { kind: "tombstone", ...position, bucket: context.bucket };
+    writes.push({ pattern: id, register });`,
         replace: "",
       },
     ],
