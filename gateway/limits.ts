@@ -92,7 +92,7 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   unauthenticatedMax: 20_000,
   // The end of thousands takes a moment too, and none is to be there after five seconds.
   connectDeadlineMs: 4_500,
-  loginWaitMs: 25_000,
+  loginWaitMs: 29_000,
   // A login takes one to two milliseconds of a core, which is for those who are connected as well.
   connects: { ratePerS: 500, burst: 100 },
   failedLoginsPerAddress: null,

@@ -101,7 +101,7 @@ const gatewayLimits = z.strictObject({
     "Time a socket has for its first words, and again for its login once that is due, TLS handshake included, milliseconds.",
   ),
   loginWaitMs: count(
-    25_000,
+    29_000,
     { min: 1, max: 60_000 },
     "Time a socket may stand in line for its login before it is told busy, milliseconds; shorter than devices wait for an answer.",
   ),
