@@ -1,7 +1,7 @@
 /**
  * Whether a commit may be written at all, decided before any backend sees it.
  *
- * A Lua script does not roll back when it fails half-way, so nothing that could
+ * Neither a Lua script nor a MULTI … EXEC rolls back when it fails half-way, so nothing that could
  * make it fail may enter it; and the three adapters must refuse alike.
  * @module
  */
