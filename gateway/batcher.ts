@@ -71,10 +71,6 @@ const FAILING_MS = 7_000;
 const REST_MS = 50;
 const REST_MS_MAX = 1_000;
 
-function newBatch(shard: number, number: number): Batch {
-  const state = { timer: null, lingered: false, answered: false, failure: null };
-  return { shard, number, items: [], bytes: 0, ...state };
-}
 /** Times `batchLingerMs` that a batch stays open behind an add that does not end. */
 const BUSY_LINGERS = 5;
 
@@ -89,6 +85,11 @@ interface Lane {
   rests: number;
   /** Batches so far. */
   count: number;
+}
+
+function newBatch(shard: number, number: number): Batch {
+  const state = { timer: null, lingered: false, answered: false, failure: null };
+  return { shard, number, items: [], bytes: 0, ...state };
 }
 
 export interface BatcherOptions {
