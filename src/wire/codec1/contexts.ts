@@ -64,37 +64,20 @@ export function meanAfter(
   return mean + ((countedLevel(level) * (1 << MEAN_BITS) - mean) >> (paces[at] as number));
 }
 
-/** Those of a step, for each step that was asked for. */
-class Steps {
-  readonly #made = new Map<number, Contexts>();
-  readonly #make: (step: number) => Contexts;
-
-  constructor(make: (step: number) => Contexts) {
-    this.#make = make;
-  }
-
-  of(step: number): Contexts {
-    let contexts = this.#made.get(step);
-    if (contexts === undefined) {
-      if (this.#made.size >= STEPS_KEPT_MAX) this.#made.clear();
-      contexts = this.#make(step);
-      this.#made.set(step, contexts);
-    }
-    return contexts;
-  }
-}
-
-const knownOf = perObject(
-  (spectrum: Int16Array) =>
-    new Steps((step) => ({
-      ceilings: Uint8Array.from(spectrum, (width) => rowOf(width, step)),
-      ...{ follows: false, byMean: NOTHING, paces: NOTHING },
-    })),
-);
+/** By step: those that were asked for. */
+const knownOf = perObject((_spectrum: Int16Array) => new Map<number, Contexts>());
 
 /** The spectrum must not change afterwards. */
 export function knownContexts(spectrum: Int16Array, step: number): Contexts {
-  return knownOf(spectrum).of(step);
+  const known = knownOf(spectrum);
+  let contexts = known.get(step);
+  if (contexts === undefined) {
+    if (known.size >= STEPS_KEPT_MAX) known.clear();
+    const ceilings = Uint8Array.from(spectrum, (width) => rowOf(width, step));
+    contexts = { ceilings, follows: false, byMean: NOTHING, paces: NOTHING };
+    known.set(step, contexts);
+  }
+  return contexts;
 }
 
 const followedOf = perObject(({ ceilings }: Contexts) =>
