@@ -5,6 +5,8 @@
  *   encodeIndices   indices → bytes          lossless (indices.ts)
  *   decodeIndices   bytes → indices
  *   dequantise      indices → coefficients   exact
+ *   decodeBlock     bytes → coefficients
+ *   decodeWhole     bytes → coefficients, rounded
  *
  * One step serves all coefficients of all vectors, which is reverse water-filling by itself: where
  * the spectrum lies below the step almost every index is 0 and costs next to nothing. Every vector
@@ -26,12 +28,13 @@ import {
   SHIFT_UNIT,
   SYMBOLS,
 } from "./entropy.ts";
+import { decodeIndices, decodeValues } from "./indices.ts";
 import { Block, type BlockPlan, type VectorKind } from "./plan.ts";
 import { STEPS_PER_OCTAVE, stepOf } from "./step.ts";
 import { levelOf, type StateCount } from "./trellis.ts";
 import { TrellisSearch } from "./viterbi.ts";
 
-export { BLOCK_COEFFICIENTS_MAX, decodeBlock, decodeIndices, encodeIndices } from "./indices.ts";
+export { BLOCK_COEFFICIENTS_MAX, decodeIndices, decodeWhole, encodeIndices } from "./indices.ts";
 export type { BlockPlan, VectorKind } from "./plan.ts";
 
 /** What a search found: the bits of its indices, and the distortion in squared grid steps. */
@@ -165,5 +168,18 @@ export function dequantise(indices: Int16Array, plan: BlockPlan): Float64Array {
       state = next[2 * state + (signed & 1)] as number;
     }
   }
+  return coefficients;
+}
+
+/**
+ * What the indices in `bytes` stand for: `dequantise` of `decodeIndices`, and without a plan's `gain`
+ * in one pass. Throws `ProtocolError("codec.…")` as that does.
+ */
+export function decodeBlock(bytes: Uint8Array, plan: BlockPlan): Float64Array {
+  if (plan.gain) return dequantise(decodeIndices(bytes, plan), plan);
+  const values = decodeValues(bytes, plan);
+  const unit = stepOf(plan.step) / SHIFT_UNIT;
+  const coefficients = new Float64Array(values.length);
+  for (let at = 0; at < values.length; at += 1) coefficients[at] = (values[at] as number) * unit;
   return coefficients;
 }

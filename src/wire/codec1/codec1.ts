@@ -18,7 +18,13 @@
  */
 import { assert, ProtocolError, SerializationError } from "../../core/index.ts";
 import { type GridVector, reconstruct } from "../grid.ts";
-import { BLOCK_COEFFICIENTS_MAX, decodeBlock, dequantise, type VectorKind } from "./block.ts";
+import {
+  BLOCK_COEFFICIENTS_MAX,
+  decodeBlock,
+  decodeWhole,
+  dequantise,
+  type VectorKind,
+} from "./block.ts";
 import { type Domain, domainOf, intoDomain, loudness, type Mode, outOfDomain } from "./domain.ts";
 import { toSpace } from "./klt.ts";
 import type { CodecModel, CodecModels } from "./model.ts";
@@ -225,7 +231,14 @@ export function decodeCodec1(
   const frame = frameOf(mode, model, flags & FLAG_64 ? 64 : 8, kinds, dim, context);
   const plan = { ...frame.plan, step };
   const streamAt = HEAD_BYTES + frame.scaleBytes;
-  const decoded = decodeBlock(bytes.subarray(streamAt), plan);
+  const stream = bytes.subarray(streamAt);
+  if (mode === "tracking" && model !== null) {
+    // The domain is the space itself.
+    const whole = decodeWhole(stream, plan, model.mean);
+    const residuals = kinds.map((_, index) => whole.subarray(index * dim, (index + 1) * dim));
+    return { space, mode, residuals };
+  }
+  const decoded = decodeBlock(stream, plan);
   const residuals = residualsOf(decoded, bytes.subarray(HEAD_BYTES, streamAt), frame, dim);
   return { space, mode, residuals };
 }

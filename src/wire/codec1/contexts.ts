@@ -20,6 +20,7 @@
  */
 import { perObject } from "../../core/index.ts";
 import { CLASSES, type EntropyModel, rowOf } from "./entropy.ts";
+import { perStep } from "./step.ts";
 
 export interface Contexts {
   /** Per coefficient: the row (under quantiser 0) that the mean may not exceed. */
@@ -40,8 +41,6 @@ const LEVEL_MAX = 30;
 const MEAN_LOOKUP_SHIFT = 8;
 const MEANS = ((LEVEL_MAX << MEAN_BITS) >> MEAN_LOOKUP_SHIFT) + 1;
 const NOTHING = new Uint8Array(0);
-/** Of one spectrum. A fleet uses few steps at a time; a kilobyte each. */
-const STEPS_KEPT_MAX = 64;
 /** A followed class stays where an index other than 0 is not too dear: the way back up. */
 const ROW_FOLLOWED_MIN = 10;
 const PACE_MIN = 3;
@@ -64,21 +63,11 @@ export function meanAfter(
   return mean + ((countedLevel(level) * (1 << MEAN_BITS) - mean) >> (paces[at] as number));
 }
 
-/** By step: those that were asked for. */
-const knownOf = perObject((_spectrum: Int16Array) => new Map<number, Contexts>());
-
 /** The spectrum must not change afterwards. */
-export function knownContexts(spectrum: Int16Array, step: number): Contexts {
-  const known = knownOf(spectrum);
-  let contexts = known.get(step);
-  if (contexts === undefined) {
-    if (known.size >= STEPS_KEPT_MAX) known.clear();
-    const ceilings = Uint8Array.from(spectrum, (width) => rowOf(width, step));
-    contexts = { ceilings, follows: false, byMean: NOTHING, paces: NOTHING };
-    known.set(step, contexts);
-  }
-  return contexts;
-}
+export const knownContexts = perStep((spectrum: Int16Array, step): Contexts => {
+  const ceilings = Uint8Array.from(spectrum, (width) => rowOf(width, step));
+  return { ceilings, follows: false, byMean: NOTHING, paces: NOTHING };
+});
 
 const followedOf = perObject(({ ceilings }: Contexts) =>
   perObject((model: EntropyModel): Contexts => {

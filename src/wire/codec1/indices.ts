@@ -9,27 +9,29 @@
  * it: as many single bits 0 as digits follow the first, a single bit 1, and those digits together.
  * @module
  */
-import { assert, ProtocolError } from "../../core/index.ts";
+import { assert, limits, ProtocolError } from "../../core/index.ts";
+import type { GridVector } from "../grid.ts";
 import { MEAN_FIRST, meanAfter, rowAt } from "./contexts.ts";
 import {
   digitsOf,
+  type EntropyModel,
   ESCAPE,
   ESCAPE_LENGTH_BITS,
   MAGNITUDE_MAX,
   ROW_STARTS,
-  SHIFT_UNIT,
 } from "./entropy.ts";
+import { AS_INDICES, asValues, asWholeSteps, type Meaning } from "./meanings.ts";
 import { Block, type BlockPlan, type VectorKind } from "./plan.ts";
 import { RansDecoder, RansEncoder } from "./rans.ts";
-import { stepOf } from "./step.ts";
 import { levelOf } from "./trellis.ts";
-import { readVector, type VectorSink } from "./vector-reader.ts";
+import { readVector } from "./vector-reader.ts";
 
 /** Coefficients in one block, so that a decoder never allocates a megabyte at once, whoever asks. */
 export const BLOCK_COEFFICIENTS_MAX = 120_000;
 const CLASS_DIGITS_MAX = 7;
 /** Symbols beyond one per index that an encoder expects. */
 const ROOM = 256;
+const NOTHING_KNOWN = new Int16Array(limits.DIMENSION_MAX);
 
 /** The bytes of a block's indices. */
 export function encodeIndices(indices: Int16Array, plan: BlockPlan): Uint8Array {
@@ -78,55 +80,57 @@ function putIndex(encoder: RansEncoder, starts: Uint16Array, base: number, index
 
 /** Undoes {@link encodeIndices}. Throws `ProtocolError("codec.…")` unless all bytes are just that. */
 export function decodeIndices(bytes: Uint8Array, plan: BlockPlan): Int16Array {
-  const indices = new Int16Array(coefficientCount(plan));
-  readBlock(bytes, plan, { at: 0, indices, coefficients: null, unit: 0 });
-  return indices;
+  return Int16Array.from(readBlock(bytes, plan, () => AS_INDICES));
 }
-
-/** One frame after the other is decoded into these: nothing here outlives a call of {@link decodeBlock}. */
-const scratch = { indices: new Int16Array(0), coefficients: new Float64Array(0) };
 
 /**
- * What the indices in `bytes` stand for, in grid steps: as `dequantise` has it. The array is good
- * until the next call. Throws as {@link decodeIndices}.
+ * What the indices in `bytes` stand for, in whole grid steps: `dequantise` rounded as `roundInto`
+ * does, and the `mean` (dim components) added to an absolute vector. Not for a plan with `gain`.
+ * Throws as {@link decodeIndices}.
  */
-export function decodeBlock(bytes: Uint8Array, plan: BlockPlan): Float64Array {
-  const count = coefficientCount(plan);
-  if (scratch.indices.length < count) {
-    scratch.indices = new Int16Array(count);
-    scratch.coefficients = new Float64Array(count);
-  }
-  const coefficients = scratch.coefficients.subarray(0, count);
-  // Only a class has to be compared with the indices.
-  const indices = plan.gain ? scratch.indices : null;
-  const unit = stepOf(plan.step) / SHIFT_UNIT;
-  readBlock(bytes, plan, { at: 0, indices, coefficients, unit });
-  return coefficients;
+export function decodeWhole(bytes: Uint8Array, plan: BlockPlan, mean: GridVector): Int32Array {
+  return readBlock(bytes, plan, (model) => asWholeSteps(model, plan.step), mean);
 }
 
-function coefficientCount({ dim, kinds }: BlockPlan): number {
-  const count = dim * kinds.length;
-  if (count <= BLOCK_COEFFICIENTS_MAX) return count;
-  const what = `a block has at most ${BLOCK_COEFFICIENTS_MAX} coefficients: got ${count}`;
-  throw new ProtocolError("codec.count", what, { detail: { count } });
+/** As {@link decodeWhole}, but in steps by `SHIFT_UNIT`, which is exact; and without a mean. */
+export function decodeValues(bytes: Uint8Array, plan: BlockPlan): Int32Array {
+  return readBlock(bytes, plan, asValues);
 }
 
-function readBlock(bytes: Uint8Array, plan: BlockPlan, sink: VectorSink): void {
+function readBlock(
+  bytes: Uint8Array,
+  plan: BlockPlan,
+  meaningOf: (model: EntropyModel) => Meaning,
+  mean: GridVector = NOTHING_KNOWN,
+): Int32Array {
   const { dim, kinds, gain } = plan;
+  const count = dim * kinds.length;
+  if (count > BLOCK_COEFFICIENTS_MAX) {
+    const what = `a block has at most ${BLOCK_COEFFICIENTS_MAX} coefficients: got ${count}`;
+    throw new ProtocolError("codec.count", what, { detail: { count } });
+  }
+  assert(
+    mean.length >= dim && dim <= NOTHING_KNOWN.length,
+    "there is a number for every coefficient",
+  );
   const block = new Block(plan);
+  const meaning = meaningOf(block.model);
+  assert(meaning === AS_INDICES || !gain, "a class is compared with the indices");
   const decoder = new RansDecoder(bytes);
-  const { indices } = sink;
-  assert(indices !== null || !gain, "a class is compared with the indices");
+  const numbers = new Int32Array(count);
   for (let index = 0; index < kinds.length; index += 1) {
     const kind = kinds[index] as VectorKind;
+    const from = index * dim;
+    const known = kind === "absolute" ? mean : NOTHING_KNOWN;
     const contexts = gain ? block.ofRow(takeClass(decoder, block, kind)) : block.ofKind(kind);
-    readVector(decoder, block, contexts, sink);
-    if (!gain || indices === null) continue;
-    if (contexts !== block.of(kind, indices.subarray(sink.at - dim, sink.at))) {
+    readVector(decoder, block, contexts, meaning, known, numbers, from);
+    if (!gain) continue;
+    if (contexts !== block.of(kind, numbers.subarray(from, from + dim))) {
       throw new ProtocolError("codec.class", `vector ${index} is not of the class that it names`);
     }
   }
   decoder.finish();
+  return numbers;
 }
 
 function takeClass(decoder: RansDecoder, block: Block, kind: VectorKind): number {

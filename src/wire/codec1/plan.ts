@@ -62,7 +62,7 @@ export class Block {
   }
 
   /** The contexts of a vector whose indices are known. */
-  of(kind: VectorKind, indices: Int16Array): Contexts {
+  of(kind: VectorKind, indices: Int16Array | Int32Array): Contexts {
     if (!this.#plan.gain) return this.ofKind(kind);
     const { next } = this.trellis;
     let sum = 0;

@@ -7,7 +7,7 @@
  * engine computes the same double, and a level times a step never rounds.
  * @module
  */
-import { assert, ProtocolError } from "../../core/index.ts";
+import { assert, ProtocolError, perObject } from "../../core/index.ts";
 
 /** Index units in one octave; spectra count in the same unit. */
 export const STEPS_PER_OCTAVE = 32;
@@ -37,4 +37,24 @@ export function requireStep(index: number): number {
   throw new ProtocolError("codec.step", `a step index is at most 1023: got ${index}`, {
     detail: { index },
   });
+}
+
+/** Of one object. A fleet uses few steps at a time, and what is kept is some kilobytes each. */
+const STEPS_KEPT_MAX = 64;
+
+/** `make`, called once per object and step while no more than {@link STEPS_KEPT_MAX} are in use. */
+export function perStep<Owner extends object, Value extends object>(
+  make: (owner: Owner, step: number) => Value,
+): (owner: Owner, step: number) => Value {
+  const keptOf = perObject((_owner: Owner) => new Map<number, Value>());
+  return (owner, step) => {
+    const kept = keptOf(owner);
+    let value = kept.get(step);
+    if (value === undefined) {
+      if (kept.size >= STEPS_KEPT_MAX) kept.clear();
+      value = make(owner, step);
+      kept.set(step, value);
+    }
+    return value;
+  };
 }

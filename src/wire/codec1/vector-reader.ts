@@ -1,86 +1,116 @@
 /**
- * Reading the indices of one vector, and what they stand for.
+ * Reading the indices of one vector, as what they are wanted for.
  *
  * This is where a server spends its time on a delta, thousands of symbols a frame; so it is one
  * loop over local variables and ready tables (reading-tables.ts), and free of branches wherever a
  * guess would often be wrong: which of a symbol's signs, how many bytes the state needs, whether the
- * magnitude is 0. What it computes is what rans.ts, contexts.ts and block.ts say.
+ * magnitude is 0. Nothing is called in it: behind a call the engine trusts no array any more. What it
+ * computes is what rans.ts, contexts.ts and block.ts say.
  * @module
  */
 import { ProtocolError } from "../../core/index.ts";
 import { type Contexts, MEAN_FIRST, meanAfter, rowAt } from "./contexts.ts";
-import { ESCAPE, ESCAPE_LENGTH_BITS, MAGNITUDE_MAX, SHIFT_UNIT } from "./entropy.ts";
+import { ESCAPE, ESCAPE_LENGTH_BITS, MAGNITUDE_MAX } from "./entropy.ts";
+import type { Meaning } from "./meanings.ts";
 import type { Block } from "./plan.ts";
 import { endsEarly, type RansDecoder, SHARE_BITS, SHARES } from "./rans.ts";
-import { FIRST_SHIFT, FIRSTS, ROW_PLACES, readingTablesOf } from "./reading-tables.ts";
+import {
+  FIRST_SHIFT,
+  FIRSTS,
+  type ReadingTables,
+  ROW_PLACES,
+  readingTablesOf,
+} from "./reading-tables.ts";
+import { levelOf } from "./trellis.ts";
 
-/** Where a vector's numbers go, from `at` on. */
-export interface VectorSink {
+// The engine takes a module's own constants as such, but looks up what is imported each time.
+const SLOT_BITS = SHARE_BITS;
+const SLOT_MASK = SHARES - 1;
+const SLOT_SHIFT = FIRST_SHIFT;
+const ROW_FIRSTS = FIRSTS;
+const SYMBOL_MASK = ROW_PLACES - 1;
+const SYMBOL_ESCAPE = 2 * ESCAPE;
+
+/** How far a vector is read. */
+interface Progress {
   at: number;
-  /** Null: not wanted. */
-  readonly indices: Int16Array | null;
-  /** What the indices stand for, in units of `unit`; null: not wanted. */
-  readonly coefficients: Float64Array | null;
-  /** The step in grid steps, by {@link SHIFT_UNIT}. */
-  readonly unit: number;
+  path: number;
+  mean: number;
+  /** Of the symbol at `at`, when it is an escape: its magnitude follows in the stream. */
+  place: number;
 }
 
 /**
- * Reads one vector with the rows of `contexts` and moves `sink.at` behind it. Throws `ProtocolError("codec.truncated" | "codec.escape")`.
+ * Reads one vector with the rows of `contexts`: from `from` of `numbers` on, what each index means
+ * and what is `known` of it already, added up. Throws `ProtocolError("codec.truncated" |
+ * "codec.escape")`.
  */
 export function readVector(
   decoder: RansDecoder,
   { trellis, model }: Block,
   contexts: Contexts,
-  sink: VectorSink,
+  meaning: Meaning,
+  known: Int16Array,
+  numbers: Int32Array,
+  from: number,
 ): void {
-  const { firsts, ends, slots, levels, values } = readingTablesOf(model);
+  const tables = readingTablesOf(model);
   const { next } = trellis;
+  const { byPlace } = meaning;
+  const vector: Progress = { at: 0, path: 0, mean: MEAN_FIRST, place: 0 };
+  while (readToEscape(decoder, tables, next, contexts, byPlace, known, numbers, from, vector)) {
+    const { at, path, mean, place } = vector;
+    const magnitude = takeEscape(decoder);
+    numbers[from + at] = meaning.ofEscape(place, magnitude) + (known[at] as number);
+    vector.mean = meanAfter(contexts, at, mean, levelOf(path & 1, magnitude));
+    vector.path = next[2 * path + (magnitude & 1)] as number;
+    vector.at = at + 1;
+  }
+}
+
+/** Reads on to the end of `vector`, or to the next escape: then it returns true. */
+function readToEscape(
+  decoder: RansDecoder,
+  { firsts, ends, slots, levels }: ReadingTables,
+  next: Uint8Array,
+  contexts: Contexts,
+  byPlace: Int32Array,
+  known: Int16Array,
+  numbers: Int32Array,
+  from: number,
+  vector: Progress,
+): boolean {
   const { bytes, end } = decoder;
-  const { indices, coefficients, unit, at: from } = sink;
-  const { ceilings, follows } = contexts;
+  const { ceilings } = contexts;
+  const follows = contexts.follows === true;
   const count = ceilings.length;
   let { state, at: byteAt } = decoder;
-  let path = 0;
-  let mean = MEAN_FIRST;
-  for (let at = 0; at < count; at += 1) {
-    const q = path & 1;
-    const row = (follows ? rowAt(contexts, at, mean) : (ceilings[at] as number)) + q;
-    const slot = state & (SHARES - 1);
-    let place = row * ROW_PLACES + (firsts[row * FIRSTS + (slot >> FIRST_SHIFT)] as number);
+  let { at, path, mean, place } = vector;
+  for (; at < count; at += 1) {
+    const row = (follows ? rowAt(contexts, at, mean) : (ceilings[at] as number)) + (path & 1);
+    const slot = state & SLOT_MASK;
+    place = firsts[row * ROW_FIRSTS + (slot >> SLOT_SHIFT)] as number;
     while (slot >= (ends[place] as number)) place += 1;
     const owned = slots[place] as number;
-    // A magnitude above 0 has half of its share for each sign; the upper half is minus.
-    const share = owned >> SHARE_BITS;
-    const beyond = slot - (owned & (SHARES - 1)) - share;
-    const sign = ~(beyond >> 31);
-    state = Math.imul(share, state >> SHARE_BITS) + beyond + (share & ~sign);
+    state = Math.imul(owned >> SLOT_BITS, state >> SLOT_BITS) + slot - (owned & SLOT_MASK);
     // A state from 2^23 on needs no byte, one from 2^15 on needs one, any other two.
-    const needed = (Math.clz32(state) - 1) >> 3;
+    const needed = (Math.clz32(state) - 1) & 24;
     const following = ((bytes[byteAt] as number) << 8) | (bytes[byteAt + 1] as number);
-    state = (state << (8 * needed)) | (following >> (16 - 8 * needed));
-    byteAt += needed;
-    if (byteAt > end) throw endsEarly();
-    let magnitude = place & (ROW_PLACES - 1);
-    let level = levels[place] as number;
-    let value = values[place] as number;
-    if (magnitude === ESCAPE) {
-      decoder.state = state;
-      decoder.at = byteAt;
-      magnitude = takeEscape(decoder);
-      level += 2 * (magnitude - ESCAPE);
-      value += 2 * (magnitude - ESCAPE) * SHIFT_UNIT;
-      state = decoder.state;
-      byteAt = decoder.at;
-    }
-    if (indices !== null) indices[from + at] = (magnitude ^ sign) - sign;
-    if (coefficients !== null) coefficients[from + at] = ((value ^ sign) - sign) * unit;
-    if (follows) mean = meanAfter(contexts, at, mean, level);
-    path = next[2 * path + (magnitude & 1)] as number;
+    state = (state << needed) | (following >> (16 - needed));
+    byteAt += needed >> 3;
+    if ((place & SYMBOL_MASK) >= SYMBOL_ESCAPE || byteAt > end) break;
+    numbers[from + at] = (byPlace[place] as number) + (known[at] as number);
+    if (follows) mean = meanAfter(contexts, at, mean, levels[place] as number);
+    path = next[2 * path + ((place >> 1) & 1)] as number;
   }
+  if (byteAt > end) throw endsEarly();
   decoder.state = state;
   decoder.at = byteAt;
-  sink.at = from + count;
+  vector.at = at;
+  vector.path = path;
+  vector.mean = mean;
+  vector.place = place;
+  return at < count;
 }
 
 function takeEscape(decoder: RansDecoder): number {

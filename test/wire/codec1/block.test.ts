@@ -3,13 +3,16 @@ import { describe, expect, it } from "vitest";
 import {
   BLOCK_COEFFICIENTS_MAX,
   type BlockPlan,
+  decodeBlock,
   decodeIndices,
+  decodeWhole,
   dequantise,
   encodeIndices,
   LAMBDA,
   quantiseBlock,
   searchBlock,
 } from "../../../src/wire/codec1/block.ts";
+import { roundInto } from "../../../src/wire/codec1/round.ts";
 import { hex, reasonOf } from "../../support/reason.ts";
 import { DIM, distortionOf, drawBlock, FALLING, FLAT, gapDb, planOf } from "./spectra.ts";
 
@@ -48,6 +51,24 @@ describe("codec 1: blocks of indices", () => {
     fc.assert(
       fc.property(anyBlock, ({ plan, indices }) => {
         expect(decodeIndices(encodeIndices(indices, plan), plan)).toEqual(indices);
+      }),
+    );
+  });
+
+  it("what is read in one pass is what the indices stand for", () => {
+    fc.assert(
+      fc.property(anyBlock, fc.integer(), ({ plan, indices }, seed) => {
+        const bytes = encodeIndices(indices, plan);
+        const coefficients = dequantise(indices, plan);
+        expect(decodeBlock(bytes, plan)).toEqual(coefficients);
+        if (plan.gain) return;
+        const mean = Int16Array.from({ length: plan.dim }, (_, at) => Math.imul(seed, at + 1));
+        const whole = plan.kinds.flatMap((kind, index) => {
+          const residual = new Int32Array(plan.dim);
+          roundInto(residual, coefficients, index * plan.dim, kind === "absolute" ? mean : null);
+          return [...residual];
+        });
+        expect([...decodeWhole(bytes, plan, mean)]).toEqual(whole);
       }),
     );
   });
