@@ -6,6 +6,7 @@
  * stands in the frame header; an id never changes meaning.
  * @module
  */
+import type { Residual } from "./grid.ts";
 
 export interface CodedVectors {
   readonly bytes: Uint8Array;
@@ -25,6 +26,6 @@ export interface Codec {
    * twice stays bit-identical (P5).
    */
   encode(residuals: readonly Int32Array[], dim: number): CodedVectors;
-  /** Throws `ProtocolError("codec.…")` unless `bytes` are exactly `count` vectors. */
-  decode(bytes: Uint8Array, count: number, dim: number): Int32Array[];
+  /** Throws `ProtocolError("codec.…")` unless `bytes` are exactly `count` vectors. Each has memory of its own. */
+  decode(bytes: Uint8Array, count: number, dim: number): Residual[];
 }

@@ -11,10 +11,13 @@
  */
 import { assert, ProtocolError } from "../core/index.ts";
 import type { Codec, CodedVectors } from "./codec.ts";
+import type { Residual } from "./grid.ts";
 
 const LEVEL_MAX = 127;
 const STEP_BYTES = 2;
 const STEP_MAX = 65535;
+/** Up to this, every level times the step fits an int16. */
+const NARROW_STEP_MAX = Math.floor(32767 / LEVEL_MAX);
 /** The difference of two int16 is at most 65,535; rounded up to a whole level, 127 · 517. */
 const RESIDUAL_MAX = 65659;
 
@@ -68,7 +71,7 @@ function greatestCommonDivisor(a: number, b: number): number {
   return larger;
 }
 
-function decode(bytes: Uint8Array, count: number, dim: number): Int32Array[] {
+function decode(bytes: Uint8Array, count: number, dim: number): Residual[] {
   const bytesExpected = count * (STEP_BYTES + dim);
   if (bytes.length !== bytesExpected) {
     throw new ProtocolError(
@@ -78,13 +81,12 @@ function decode(bytes: Uint8Array, count: number, dim: number): Int32Array[] {
     );
   }
   const levels = new Int8Array(bytes.buffer, bytes.byteOffset + count * STEP_BYTES, count * dim);
-  const components = new Int32Array(count * dim);
-  const vectors: Int32Array[] = [];
+  const vectors: Residual[] = [];
   for (let index = 0; index < count; index += 1) {
     const low = bytes[index * STEP_BYTES] as number;
     const step = low | ((bytes[index * STEP_BYTES + 1] as number) << 8);
     if (step === 0) throw new ProtocolError("codec.step", `the step of vector ${index} is 0`);
-    const vector = components.subarray(index * dim, (index + 1) * dim);
+    const vector = step <= NARROW_STEP_MAX ? new Int16Array(dim) : new Int32Array(dim);
     if (scaleLevels(levels, index * dim, step, vector) < -LEVEL_MAX) {
       throw new ProtocolError("codec.level", `level −128 in vector ${index} is not used`);
     }
@@ -94,7 +96,7 @@ function decode(bytes: Uint8Array, count: number, dim: number): Int32Array[] {
 }
 
 /** Writes levels times step to `vector`; answers the least level. */
-function scaleLevels(levels: Int8Array, from: number, step: number, vector: Int32Array): number {
+function scaleLevels(levels: Int8Array, from: number, step: number, vector: Residual): number {
   let least = 0;
   for (let at = 0; at < vector.length; at += 1) {
     const level = levels[from + at] as number;

@@ -26,7 +26,7 @@ import {
 import { DELTA_RANGES, type DeltaColumns, refRange, requireItems } from "./delta-rules.ts";
 import { Fields } from "./fields.ts";
 import { type Frame, requireKind, unpackBody } from "./frame.ts";
-import { type CodingMode, isZero } from "./grid.ts";
+import { type CodingMode, isZero, type Residual } from "./grid.ts";
 import type { Zstd } from "./zstd.ts";
 
 const CODEC_1 = 1;
@@ -49,7 +49,7 @@ interface Contents {
   readonly space: number;
   readonly mode: CodingMode;
   /** One per ref ≥ 0. */
-  readonly residuals: readonly Int32Array[];
+  readonly residuals: readonly Residual[];
 }
 
 /**
@@ -72,7 +72,7 @@ export function decodeDelta(
   const upserts = columns.ids.map((id, index): DecodedUpsert => {
     const ref = columns.refs[index] as number;
     const kind = ref === 0 ? "absolute" : ref > 0 ? "difference" : "kept";
-    const residual = kind === "kept" ? null : (residuals[coded++] as Int32Array);
+    const residual = kind === "kept" ? null : (residuals[coded++] as Residual);
     if (kind === "absolute" && residual !== null && isZero(residual)) {
       throw new ProtocolError("pattern.zero", `the embedding of ${id} is all zeros`);
     }

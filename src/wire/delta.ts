@@ -15,7 +15,7 @@
  * redelivered delta changes nothing (P2).
  * @module
  */
-import type { CodingMode, GridVector } from "./grid.ts";
+import type { CodingMode, GridVector, Residual } from "./grid.ts";
 import type { FrameHeader } from "./header.ts";
 
 export type UpsertEmbedding =
@@ -74,7 +74,7 @@ export interface DecodedUpsert {
   /** 0 for an absolute one. */
   readonly referenceSeq: number;
   /** Grid steps; null when kept. Give it to `reconstruct`. */
-  readonly residual: Int32Array | null;
+  readonly residual: Residual | null;
 }
 
 export type DeltaHeader = Extract<FrameHeader, { kind: "delta" }>;

@@ -14,6 +14,8 @@ import { assert, limits, SerializationError } from "../core/index.ts";
 export const GRID = 16384;
 /** One embedding, `dim` components, each in grid steps. */
 export type GridVector = Int16Array;
+/** What is added to a reference: an Int16Array when every component fits one, as it almost always does. */
+export type Residual = Int16Array | Int32Array;
 /** Whether an embedding was coded for the least error, or for one that is zero on average. */
 export type CodingMode = "tracking" | "unbiased";
 
@@ -103,13 +105,15 @@ export function residualOf(target: GridVector, reference: GridVector | null): In
 
 /**
  * `reference + residual`, saturating at the ends of an int16. Both sides of the wire run exactly
- * this, so the device knows the register bit for bit (P6).
+ * this, so the device knows the register bit for bit (P6). Without a reference it may be the
+ * residual itself.
  */
-export function reconstruct(reference: GridVector | null, residual: Int32Array): GridVector {
+export function reconstruct(reference: GridVector | null, residual: Residual): GridVector {
   assert(
     reference === null || reference.length === residual.length,
     "reference and residual share a dimension",
   );
+  if (reference === null && residual instanceof Int16Array) return residual;
   const vector = new Int16Array(residual.length);
   if (reference === null) {
     for (let index = 0; index < residual.length; index += 1) {
@@ -152,7 +156,7 @@ function squaredLength(vector: GridVector): number {
 }
 
 /** Whether nothing is left of a vector or residual. */
-export function isZero(vector: GridVector | Int32Array): boolean {
+export function isZero(vector: Residual): boolean {
   for (let index = 0; index < vector.length; index += 1) if (vector[index] !== 0) return false;
   return true;
 }

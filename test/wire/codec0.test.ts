@@ -21,7 +21,8 @@ describe("codec 0", () => {
     fc.assert(
       fc.property(anyResiduals, (residuals) => {
         const { bytes, decoded } = codec0.encode(residuals, DIM);
-        expect(codec0.decode(bytes, residuals.length, DIM)).toEqual(decoded);
+        const back = codec0.decode(bytes, residuals.length, DIM);
+        expect(back.map((vector) => Int32Array.from(vector))).toEqual(decoded);
         for (const [index, residual] of residuals.entries()) {
           const half = stepAt(bytes, index) / 2;
           for (const [at, value] of residual.entries()) {
@@ -70,6 +71,11 @@ describe("codec 0", () => {
   it("the layout is steps, then levels", () => {
     const vectors = [Int32Array.from([254, -2]), Int32Array.from([65535, 0]), new Int32Array(2)];
     expect(codec0.encode(vectors, 2).bytes).toEqual(hex("0200 ffff 0100 7fff 0100 0000"));
+  });
+
+  it("a decoded vector takes two bytes a component for as long as every level fits", () => {
+    expect(codec0.decode(hex("0201 7f81"), 1, 2)).toEqual([Int16Array.from([32_766, -32_766])]);
+    expect(codec0.decode(hex("0301 7f81"), 1, 2)).toEqual([Int32Array.from([32_893, -32_893])]);
   });
 
   it.each([

@@ -222,7 +222,7 @@ describe("a delta body that breaks the schema is refused by field", () => {
         updatedAtS: 1000,
         mode: "absolute",
         referenceSeq: 0,
-        residual: Int32Array.from([1, 2, 3, 4, 5, 6, 7, 8]),
+        residual: Int16Array.from([1, 2, 3, 4, 5, 6, 7, 8]),
       },
     ]);
   });

@@ -61,6 +61,7 @@ describe("grid", () => {
       fc.property(anyVector(12), anyVector(12), (target, reference) => {
         expect(reconstruct(reference, residualOf(target, reference))).toEqual(target);
         expect(reconstruct(null, residualOf(target, null))).toEqual(target);
+        expect(reconstruct(null, target)).toBe(target);
       }),
     );
   });

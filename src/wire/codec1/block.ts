@@ -177,9 +177,13 @@ export function dequantise(indices: Int16Array, plan: BlockPlan): Float64Array {
  */
 export function decodeBlock(bytes: Uint8Array, plan: BlockPlan): Float64Array {
   if (plan.gain) return dequantise(decodeIndices(bytes, plan), plan);
-  const values = decodeValues(bytes, plan);
-  const unit = stepOf(plan.step) / SHIFT_UNIT;
-  const coefficients = new Float64Array(values.length);
-  for (let at = 0; at < values.length; at += 1) coefficients[at] = (values[at] as number) * unit;
+  const { dim, step, kinds } = plan;
+  const vectors = decodeValues(bytes, plan);
+  const unit = stepOf(step) / SHIFT_UNIT;
+  const coefficients = new Float64Array(kinds.length * dim);
+  for (const [index, values] of vectors.entries()) {
+    for (let at = 0; at < dim; at += 1)
+      coefficients[index * dim + at] = (values[at] as number) * unit;
+  }
   return coefficients;
 }

@@ -17,7 +17,7 @@
  * @module
  */
 import { assert, ProtocolError, SerializationError } from "../../core/index.ts";
-import { type GridVector, reconstruct } from "../grid.ts";
+import { type GridVector, type Residual, reconstruct } from "../grid.ts";
 import {
   BLOCK_COEFFICIENTS_MAX,
   decodeBlock,
@@ -76,7 +76,7 @@ export interface Codec1Decoded {
   readonly space: number;
   readonly mode: Mode;
   /** One per vector: what to add to its reference or, absolute, the vector. */
-  readonly residuals: Int32Array[];
+  readonly residuals: Residual[];
 }
 
 const FLAG_UNBIASED = 1;
@@ -234,9 +234,7 @@ export function decodeCodec1(
   const stream = bytes.subarray(streamAt);
   if (mode === "tracking" && model !== null) {
     // The domain is the space itself.
-    const whole = decodeWhole(stream, plan, model.mean);
-    const residuals = kinds.map((_, index) => whole.subarray(index * dim, (index + 1) * dim));
-    return { space, mode, residuals };
+    return { space, mode, residuals: decodeWhole(stream, plan, model.mean) };
   }
   const decoded = decodeBlock(stream, plan);
   const residuals = residualsOf(decoded, bytes.subarray(HEAD_BYTES, streamAt), frame, dim);

@@ -10,7 +10,7 @@
  * @module
  */
 import { assert, limits, ProtocolError } from "../../core/index.ts";
-import type { GridVector } from "../grid.ts";
+import type { GridVector, Residual } from "../grid.ts";
 import { MEAN_FIRST, meanAfter, rowAt } from "./contexts.ts";
 import {
   digitsOf,
@@ -80,29 +80,42 @@ function putIndex(encoder: RansEncoder, starts: Uint16Array, base: number, index
 
 /** Undoes {@link encodeIndices}. Throws `ProtocolError("codec.…")` unless all bytes are just that. */
 export function decodeIndices(bytes: Uint8Array, plan: BlockPlan): Int16Array {
-  return Int16Array.from(readBlock(bytes, plan, () => AS_INDICES));
+  const { dim } = plan;
+  const { vectors } = readBlock(bytes, plan, () => AS_INDICES, Int16Array);
+  const indices = new Int16Array(vectors.length * dim);
+  for (const [index, vector] of vectors.entries()) indices.set(vector, index * dim);
+  return indices;
 }
 
 /**
  * What the indices in `bytes` stand for, in whole grid steps: `dequantise` rounded as `roundInto`
- * does, and the `mean` (dim components) added to an absolute vector. Not for a plan with `gain`.
- * Throws as {@link decodeIndices}.
+ * does, and the `mean` (dim components) added to an absolute vector; one array per vector. Not for a
+ * plan with `gain`. Throws as {@link decodeIndices}.
  */
-export function decodeWhole(bytes: Uint8Array, plan: BlockPlan, mean: GridVector): Int32Array {
-  return readBlock(bytes, plan, (model) => asWholeSteps(model, plan.step), mean);
+export function decodeWhole(bytes: Uint8Array, plan: BlockPlan, mean: GridVector): Residual[] {
+  const meaningOf = (model: EntropyModel) => asWholeSteps(model, plan.step);
+  const narrow = readBlock(bytes, plan, meaningOf, Int16Array, mean);
+  return narrow.fits ? narrow.vectors : readBlock(bytes, plan, meaningOf, Int32Array, mean).vectors;
 }
 
 /** As {@link decodeWhole}, but in steps by `SHIFT_UNIT`, which is exact; and without a mean. */
-export function decodeValues(bytes: Uint8Array, plan: BlockPlan): Int32Array {
-  return readBlock(bytes, plan, asValues);
+export function decodeValues(bytes: Uint8Array, plan: BlockPlan): Int32Array[] {
+  return readBlock(bytes, plan, asValues, Int32Array).vectors;
 }
 
-function readBlock(
+interface ReadBlock<Vector> {
+  readonly vectors: Vector[];
+  /** Whether every number fits an int16. */
+  readonly fits: boolean;
+}
+
+function readBlock<Vector extends Residual>(
   bytes: Uint8Array,
   plan: BlockPlan,
   meaningOf: (model: EntropyModel) => Meaning,
+  VectorArray: new (length: number) => Vector,
   mean: GridVector = NOTHING_KNOWN,
-): Int32Array {
+): ReadBlock<Vector> {
   const { dim, kinds, gain } = plan;
   const count = dim * kinds.length;
   if (count > BLOCK_COEFFICIENTS_MAX) {
@@ -117,20 +130,19 @@ function readBlock(
   const meaning = meaningOf(block.model);
   assert(meaning === AS_INDICES || !gain, "a class is compared with the indices");
   const decoder = new RansDecoder(bytes);
-  const numbers = new Int32Array(count);
-  for (let index = 0; index < kinds.length; index += 1) {
-    const kind = kinds[index] as VectorKind;
-    const from = index * dim;
+  let fits = true;
+  const vectors = kinds.map((kind, index) => {
     const known = kind === "absolute" ? mean : NOTHING_KNOWN;
     const contexts = gain ? block.ofRow(takeClass(decoder, block, kind)) : block.ofKind(kind);
-    readVector(decoder, block, contexts, meaning, known, numbers, from);
-    if (!gain) continue;
-    if (contexts !== block.of(kind, numbers.subarray(from, from + dim))) {
+    const numbers = new VectorArray(dim);
+    if (!readVector(decoder, block, contexts, meaning, known, numbers)) fits = false;
+    if (gain && contexts !== block.of(kind, numbers)) {
       throw new ProtocolError("codec.class", `vector ${index} is not of the class that it names`);
     }
-  }
+    return numbers;
+  });
   decoder.finish();
-  return numbers;
+  return { vectors, fits };
 }
 
 function takeClass(decoder: RansDecoder, block: Block, kind: VectorKind): number {

@@ -2,6 +2,7 @@
  * Plans: what both sides know of a block before its bytes, and what follows from it for every vector.
  * @module
  */
+import type { Residual } from "../grid.ts";
 import {
   type Contexts,
   countedLevel,
@@ -62,7 +63,7 @@ export class Block {
   }
 
   /** The contexts of a vector whose indices are known. */
-  of(kind: VectorKind, indices: Int16Array | Int32Array): Contexts {
+  of(kind: VectorKind, indices: Residual): Contexts {
     if (!this.#plan.gain) return this.ofKind(kind);
     const { next } = this.trellis;
     let sum = 0;

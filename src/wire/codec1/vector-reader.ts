@@ -9,6 +9,7 @@
  * @module
  */
 import { ProtocolError } from "../../core/index.ts";
+import type { Residual } from "../grid.ts";
 import { type Contexts, MEAN_FIRST, meanAfter, rowAt } from "./contexts.ts";
 import { ESCAPE, ESCAPE_LENGTH_BITS, MAGNITUDE_MAX } from "./entropy.ts";
 import type { Meaning } from "./meanings.ts";
@@ -38,12 +39,14 @@ interface Progress {
   mean: number;
   /** Of the symbol at `at`, when it is an escape: its magnitude follows in the stream. */
   place: number;
+  /** Not 0 once a number did not fit an int16. */
+  beyond: number;
 }
 
 /**
- * Reads one vector with the rows of `contexts`: from `from` of `numbers` on, what each index means
- * and what is `known` of it already, added up. Throws `ProtocolError("codec.truncated" |
- * "codec.escape")`.
+ * Reads one vector with the rows of `contexts` into `numbers`: what each index means and what is
+ * `known` of it already, added up. Returns whether every sum fits an int16. Throws
+ * `ProtocolError("codec.truncated" | "codec.escape")`.
  */
 export function readVector(
   decoder: RansDecoder,
@@ -51,21 +54,28 @@ export function readVector(
   contexts: Contexts,
   meaning: Meaning,
   known: Int16Array,
-  numbers: Int32Array,
-  from: number,
-): void {
+  numbers: Residual,
+): boolean {
   const tables = readingTablesOf(model);
   const { next } = trellis;
   const { byPlace } = meaning;
-  const vector: Progress = { at: 0, path: 0, mean: MEAN_FIRST, place: 0 };
-  while (readToEscape(decoder, tables, next, contexts, byPlace, known, numbers, from, vector)) {
+  const vector: Progress = { at: 0, path: 0, mean: MEAN_FIRST, place: 0, beyond: 0 };
+  while (readToEscape(decoder, tables, next, contexts, byPlace, known, numbers, vector)) {
     const { at, path, mean, place } = vector;
     const magnitude = takeEscape(decoder);
-    numbers[from + at] = meaning.ofEscape(place, magnitude) + (known[at] as number);
+    const number = meaning.ofEscape(place, magnitude) + (known[at] as number);
+    numbers[at] = number;
+    vector.beyond |= beyondInt16(number);
     vector.mean = meanAfter(contexts, at, mean, levelOf(path & 1, magnitude));
     vector.path = next[2 * path + (magnitude & 1)] as number;
     vector.at = at + 1;
   }
+  return vector.beyond === 0;
+}
+
+/** 0 when an int32 fits an int16. */
+function beyondInt16(number: number): number {
+  return number ^ ((number << 16) >> 16);
 }
 
 /** Reads on to the end of `vector`, or to the next escape: then it returns true. */
@@ -76,8 +86,7 @@ function readToEscape(
   contexts: Contexts,
   byPlace: Int32Array,
   known: Int16Array,
-  numbers: Int32Array,
-  from: number,
+  numbers: Residual,
   vector: Progress,
 ): boolean {
   const { bytes, end } = decoder;
@@ -85,7 +94,7 @@ function readToEscape(
   const follows = contexts.follows === true;
   const count = ceilings.length;
   let { state, at: byteAt } = decoder;
-  let { at, path, mean, place } = vector;
+  let { at, path, mean, place, beyond } = vector;
   for (; at < count; at += 1) {
     const row = (follows ? rowAt(contexts, at, mean) : (ceilings[at] as number)) + (path & 1);
     const slot = state & SLOT_MASK;
@@ -99,7 +108,9 @@ function readToEscape(
     state = (state << needed) | (following >> (16 - needed));
     byteAt += needed >> 3;
     if ((place & SYMBOL_MASK) >= SYMBOL_ESCAPE || byteAt > end) break;
-    numbers[from + at] = (byPlace[place] as number) + (known[at] as number);
+    const number = (byPlace[place] as number) + (known[at] as number);
+    numbers[at] = number;
+    beyond |= beyondInt16(number);
     if (follows) mean = meanAfter(contexts, at, mean, levels[place] as number);
     path = next[2 * path + ((place >> 1) & 1)] as number;
   }
@@ -110,6 +121,7 @@ function readToEscape(
   vector.path = path;
   vector.mean = mean;
   vector.place = place;
+  vector.beyond = beyond;
   return at < count;
 }
 
