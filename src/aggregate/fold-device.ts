@@ -26,7 +26,13 @@ import {
 } from "../wire/index.ts";
 import { type EpochSeen, isConsumed, isLater } from "./dedup.ts";
 import type { ReadDelta } from "./fold-read.ts";
-import { type LiveRegister, type Register, SAMPLES_MAX, SUCCESS_PERMILLE_MAX } from "./register.ts";
+import {
+  type LiveRegister,
+  type Register,
+  SAMPLES_MAX,
+  SUCCESS_PERMILLE_MAX,
+  type Tombstone,
+} from "./register.ts";
 
 /** The registers a delta needs: null = the device has none of that id. */
 export interface RegisterView {
@@ -109,8 +115,7 @@ export function judge(
     const before = registers.register(id);
     if (before !== null && !isLater(position, before)) continue;
     if (before?.kind === "live") after -= 1;
-    const register: Register = { kind: "tombstone", ...position, bucket: context.bucket };
-    writes.push({ pattern: id, register });
+    writes.push({ pattern: id, register: tombstoneOf(position, context.bucket) });
   }
   if (after > live && after > context.livesMax) {
     return refuse("device.patterns", `${after} patterns, ${context.livesMax} fit`);
@@ -197,15 +202,21 @@ function vectorOf(
   return { verdict: "vector", space, vector };
 }
 
+function tombstoneOf({ epoch, seq }: Position, bucket: number): Tombstone {
+  return { kind: "tombstone", epoch, seq, bucket };
+}
+
+/** Field by field: a position spread into it would give the register room for two and no more. */
 function registerOf(
   upsert: DecodedUpsert,
-  position: Position,
+  { epoch, seq }: Position,
   bucket: number,
   { space, vector }: Vector,
 ): LiveRegister {
   return {
     kind: "live",
-    ...position,
+    epoch,
+    seq,
     bucket,
     weight: upsert.weight,
     successPermille: Math.round(upsert.success * SUCCESS_PERMILLE_MAX),

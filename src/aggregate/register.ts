@@ -44,7 +44,7 @@ export interface LiveRegister extends Written {
   readonly vector: GridVector;
 }
 
-interface Tombstone extends Written {
+export interface Tombstone extends Written {
   readonly kind: "tombstone";
 }
 

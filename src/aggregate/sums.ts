@@ -59,6 +59,7 @@ const WEIGHT_SUM_MAX = 2 ** 38;
 const SAMPLES_COUNTED_MAX = 2 ** 22;
 
 assert(WEIGHT_SUM_MAX * COMPONENT_MAX <= 2 ** 53, "vector sums are exact");
+assert(2 * limits.WEIGHT_MAX * COMPONENT_MAX < 2 ** 31, "two contributions fit an int32");
 assert(WEIGHT_SUM_MAX * SAMPLES_COUNTED_MAX > 2 ** 53, "the samples need a check of their own");
 assert(limits.DIMENSION_MAX <= 0xffff && SPACE_MAX <= 0xffff, "dim and parts fit their fields");
 
@@ -142,7 +143,9 @@ function addDifference(into: Float64Array, given: Contribution, taken: Contribut
   const { weight: plus, vector: added } = given;
   const { weight: minus, vector: removed } = taken;
   for (let index = 0; index < added.length; index += 1) {
-    const change = plus * (added[index] as number) - minus * (removed[index] as number);
+    // In 32 bits, so there is nothing to round, and one number to turn into a float64.
+    const change =
+      Math.imul(plus, added[index] as number) - Math.imul(minus, removed[index] as number);
     into[index] = (into[index] as number) + change;
   }
 }
