@@ -5,7 +5,8 @@
  * A commit writes a hash for every device, thousands of registers in one go. Written here in one
  * pass, a register costs one copy; as arguments of a command it would be several objects and copies
  * on its way through the client. Commands lie one behind the other in chunks, because so many
- * buffers of their own would cost more than what is copied into them.
+ * buffers of their own would cost more than what is copied into them; and a chunk that Redis has
+ * read is written again, because the engine collects garbage by the bytes that are allocated.
  * @module
  */
 
@@ -22,29 +23,47 @@ const MARK_BYTES_MAX = 1 + 10 + 4;
 const CHARACTER_BYTES_MAX = 3;
 const [ARRAY, BULK, ZERO, CARRIAGE_RETURN, LINE_FEED] = [0x2a, 0x24, 0x30, 0x0d, 0x0a];
 
-/** Where the next command is written, and from where on; its bytes are written once. */
-let chunk = Buffer.alloc(0);
-let used = 0;
+/** As much as two full commits take. */
+const SPARE_MAX = 8;
+/** Chunks that nobody reads any more. */
+const spare: Buffer[] = [];
 
-/** `HSET key field value …`; null when there are no fields. `values` has one for each of `fields`. */
-export function hashWrite(
-  key: string,
-  fields: readonly string[],
-  values: readonly Uint8Array[],
-): HashWrite | null {
-  if (fields.length === 0) return null;
-  const bytesMax = bytesMaxOf(key, fields, values);
-  if (bytesMax > CHUNK_BYTES) {
-    const bytes = Buffer.allocUnsafe(bytesMax);
-    return { key, bytes: bytes.subarray(0, write(bytes, 0, key, fields, values)) };
+/** Writes the hashes of one commit. */
+export class HashWriter {
+  readonly #chunks: Buffer[] = [];
+  /** Of the last chunk. */
+  #used = 0;
+
+  /** `HSET key field value …`; null when there are no fields. `values` has one for each of `fields`. */
+  write(key: string, fields: readonly string[], values: readonly Uint8Array[]): HashWrite | null {
+    if (fields.length === 0) return null;
+    const bytesMax = bytesMaxOf(key, fields, values);
+    if (bytesMax > CHUNK_BYTES) {
+      const bytes = Buffer.allocUnsafe(bytesMax);
+      return { key, bytes: bytes.subarray(0, writeHash(bytes, 0, key, fields, values)) };
+    }
+    const chunk = this.#chunkFor(bytesMax);
+    const from = this.#used;
+    this.#used = writeHash(chunk, from, key, fields, values);
+    return { key, bytes: chunk.subarray(from, this.#used) };
   }
-  if (used + bytesMax > chunk.length) {
-    chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-    used = 0;
+
+  /**
+   * Lets others write over what was written here: for when Redis has answered all of it. Without
+   * such an answer a socket may still have to read it; then this is not to be called.
+   */
+  release(): void {
+    for (const chunk of this.#chunks.splice(0)) if (spare.length < SPARE_MAX) spare.push(chunk);
   }
-  const from = used;
-  used = write(chunk, from, key, fields, values);
-  return { key, bytes: chunk.subarray(from, used) };
+
+  #chunkFor(bytes: number): Buffer {
+    const last = this.#chunks.at(-1);
+    if (last !== undefined && this.#used + bytes <= CHUNK_BYTES) return last;
+    const chunk = spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    this.#chunks.push(chunk);
+    this.#used = 0;
+    return chunk;
+  }
 }
 
 function bytesMaxOf(key: string, fields: readonly string[], values: readonly Uint8Array[]): number {
@@ -56,7 +75,7 @@ function bytesMaxOf(key: string, fields: readonly string[], values: readonly Uin
 }
 
 /** Answers where it ends. */
-function write(
+function writeHash(
   into: Buffer,
   from: number,
   key: string,

@@ -10,7 +10,7 @@
  */
 import { commitEndScript, commitGuardScript } from "./commit-script.ts";
 import { devicesToTell, problemEvents } from "./events.ts";
-import { hashWrite } from "./hash-write.ts";
+import type { HashWriter } from "./hash-write.ts";
 import type { Commit, SumRow } from "./port.ts";
 import { shardLease } from "./port.ts";
 import { encodeCursor, encodeDeadLetter } from "./records.ts";
@@ -24,8 +24,13 @@ export interface CommitAt {
   readonly deadLettersKept: number;
 }
 
-/** Pure; the commit must have been checked. */
-export function commitCommands(keys: RedisKeys, at: CommitAt, commit: Commit): GuardedCommands {
+/** The commands are good until `writer` is released; the commit must have been checked. */
+export function commitCommands(
+  keys: RedisKeys,
+  at: CommitAt,
+  commit: Commit,
+  writer: HashWriter,
+): GuardedCommands {
   const { shard, token, number } = at;
   const [lease, fence] = keys.lease(shardLease(shard));
   const commands: GuardedCommand[] = [];
@@ -35,13 +40,13 @@ export function commitCommands(keys: RedisKeys, at: CommitAt, commit: Commit): G
     registers.forEach((blob, pattern) => {
       hash.put(pattern, blob);
     });
-    hash.pushTo(commands);
+    hash.pushTo(commands, writer);
   }
   const tenants = groupByTenant(commit.sums);
   for (const [tenant, rows] of tenants) {
     const hash = new Hash(keys.sums(shard, tenant));
     for (const { pattern, bucket, blob } of rows) hash.put(`${pattern}/${bucket}`, blob);
-    hash.pushTo(commands);
+    hash.pushTo(commands, writer);
   }
   commands.push(endOf(keys, at, commit, [...tenants.keys()]));
   commands.push(["HSET", keys.commit(shard), "number", number, "token", token]);
@@ -79,8 +84,8 @@ class Hash {
   }
 
   /** A HSET and a HDEL; neither when it would be empty. */
-  pushTo(commands: GuardedCommand[]): void {
-    const write = hashWrite(this.#key, this.#fields, this.#values);
+  pushTo(commands: GuardedCommand[], writer: HashWriter): void {
+    const write = writer.write(this.#key, this.#fields, this.#values);
     if (write !== null) commands.push(write);
     if (this.#deleted.length > 0) commands.push(["HDEL", this.#key, ...this.#deleted]);
   }

@@ -31,6 +31,7 @@ import {
   releaseScript,
   renewScript,
 } from "./commit-script.ts";
+import { HashWriter } from "./hash-write.ts";
 import {
   LEASE_AHEAD_MS_MAX,
   type ResolvedStoreOptions,
@@ -187,7 +188,8 @@ class RedisStore implements Store {
     requireShard(shard, this.shards);
     checkCommit(shard, this.shards, commit);
     const at = { shard, token, number, deadLettersKept: this.#options.deadLettersKept };
-    const commands = commitCommands(this.#keys, at, commit);
+    const writer = new HashWriter();
+    const commands = commitCommands(this.#keys, at, commit, writer);
     // P6: devices take a watermark for a PUBACK, and a gateway may read it the moment it is there. So
     // the jobs it speaks of must outlive a fail-over first.
     await this.#redis.held(async () => {});
@@ -195,6 +197,7 @@ class RedisStore implements Store {
     await this.#redis.held(async () => {
       requireOk(await this.#redis.guarded(commands), { shard, token, number });
     });
+    writer.release();
   }
 
   async forget(shard: number, token: number, key: DeviceKey): Promise<void> {

@@ -2,7 +2,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemRandom } from "../../src/core/index.ts";
 import { silentLogger } from "../../src/observe/index.ts";
-import { hashWrite } from "../../src/store/hash-write.ts";
+import { HashWriter } from "../../src/store/hash-write.ts";
 import { redisStore, type Store } from "../../src/store/index.ts";
 import { RedisConnection } from "../../src/store/redis-connection.ts";
 import { script } from "../../src/store/script.ts";
@@ -98,7 +98,7 @@ test("redis store: every write of a commit is a timeout before the silent socket
   connection.onClose(() => {
     closed = true;
   });
-  const write = hashWrite("hash", ["field"], [Buffer.from("value")]);
+  const write = new HashWriter().write("hash", ["field"], [Buffer.from("value")]);
   if (write === null) throw new Error("a field was given");
   const commands = { guard: script("return 'go'"), keys: ["key"], args: [], commands: [write] };
   process.kill(server.pid(), "SIGSTOP");
