@@ -88,9 +88,11 @@ export class ByteReader {
 
   varint(): number {
     let value = 0;
+    let unit = 1;
     for (let index = 0; index < VARINT_BYTES_MAX; index += 1) {
       const byte = this.byte();
-      value += (byte & 0x7f) * 2 ** (7 * index);
+      value += (byte & 0x7f) * unit;
+      unit *= 128;
       if (byte >= 0x80) continue;
       if (byte === 0 && index > 0) throw this.wrong("record.varint", "has a varint with padding");
       if (value > Number.MAX_SAFE_INTEGER) break;
