@@ -51,8 +51,8 @@ export type FolderMessage =
   | { readonly kind: "ready"; readonly before: Memory; readonly after: Memory }
   | { readonly kind: "result"; readonly result: FolderResult };
 
-/** Deltas before the clock starts, at the least: until the engine has compiled the hot loops. */
-const WARM_UP_DELTAS = 20_000;
+/** Patterns before the clock starts, at the least: until the engine has compiled the hot loops. */
+const WARM_UP_PATTERNS = 200_000;
 const LEASE_TTL_MS = 60_000;
 const SWEEP_MS = 200;
 
@@ -119,7 +119,7 @@ async function main(plan: FolderPlan): Promise<void> {
   const runAll = () =>
     Promise.all(loads.map((load, at) => load.run((entries) => handle(writers[at], entries))));
   const before = await memory();
-  const warmUp = Math.ceil(WARM_UP_DELTAS / shards.length);
+  const warmUp = Math.ceil(WARM_UP_PATTERNS / foldCase.patterns / shards.length);
   for (const load of loads) load.prepare(Math.max(load.devices, warmUp));
   await runAll();
   const after = await memory();
