@@ -7,9 +7,13 @@
  * @module
  */
 
+const DONE = () => {};
+
 export class Turns {
   readonly #countMax: number;
   #waiting: (() => void)[] = [];
+  /** Those before it were run. Taking them out of the list each turn would move all that wait. */
+  #at = 0;
   #begun = false;
 
   /** `countMax`: how much is done per turn, ≥ 1. */
@@ -26,7 +30,18 @@ export class Turns {
   }
 
   #turn(): void {
-    for (const act of this.#waiting.splice(0, this.#countMax)) act();
+    const end = Math.min(this.#at + this.#countMax, this.#waiting.length);
+    while (this.#at < end) {
+      const act = this.#waiting[this.#at] as () => void;
+      // What it holds on to may go.
+      this.#waiting[this.#at] = DONE;
+      this.#at += 1;
+      act();
+    }
+    if (2 * this.#at >= this.#waiting.length) {
+      this.#waiting = this.#waiting.slice(this.#at);
+      this.#at = 0;
+    }
     this.#begun = this.#waiting.length > 0;
     if (this.#begun) setImmediate(() => this.#turn());
   }
