@@ -7,7 +7,7 @@
  * @module
  */
 
-const DONE = () => {};
+const DONE = () => undefined;
 
 export class Turns {
   readonly #countMax: number;

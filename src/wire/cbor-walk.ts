@@ -188,7 +188,8 @@ function readArgument(bytes: Uint8Array, at: number, width: number): number {
   }
   if (high > SAFE_HIGH_MAX) refuse("cbor.integer-range", "an integer passes 2^53 − 1", at - 1);
   const full = high * 2 ** 32 + value;
-  if (full < (LEAST[width] as number)) refuse("cbor.not-shortest", "an argument is longer than it needs", at - 1);
+  if (full < (LEAST[width] as number))
+    refuse("cbor.not-shortest", "an argument is longer than it needs", at - 1);
   return full;
 }
 
