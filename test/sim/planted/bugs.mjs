@@ -180,8 +180,7 @@ export const BUGS = [
       {
         file: "src/aggregate/fold-device.ts",
         find: `    if (before?.kind === "live") after -= 1;
-    const register: Register = { kind: "tombstone", ...position, bucket: context.bucket };
-    writes.push({ pattern: id, register });`,
+    writes.push({ pattern: id, register: tombstoneOf(position, context.bucket) });`,
         replace: "",
       },
     ],
