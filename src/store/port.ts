@@ -179,7 +179,10 @@ export interface StoredModel {
   readonly learntAtMs: number;
 }
 
-/** Notifications are hints: they may be lost or doubled, so listeners also poll, and never throw. */
+/**
+ * Notifications are hints: they may be lost, doubled, or, between the nodes of a cluster, later than
+ * a newer one that was told at the start. So listeners also poll, and never throw.
+ */
 export interface StoreListener {
   onRelease(tenant: string, version: number): void;
   onProblems(key: DeviceKey): void;
