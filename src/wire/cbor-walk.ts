@@ -18,8 +18,13 @@ export const CBOR_ITEMS_MAX = 16_384;
 
 const SAFE_HIGH_MAX = 0x1fffff; // 2^53 − 1 = 0x1fffff_ffffffff
 const PROTO_KEY = "__proto__";
-/** By its bytes: the least argument that needs so many. */
-const LEAST: readonly number[] = [0, 24, 2 ** 8, 0, 2 ** 16, 0, 0, 0, 2 ** 32];
+/** The least argument of a head that needs so many bytes behind it: 1, 2, 4 or 8. */
+export const SHORTEST_MIN: Readonly<Record<number, number>> = {
+  1: 24,
+  2: 2 ** 8,
+  4: 2 ** 16,
+  8: 2 ** 32,
+};
 
 /** Where the walk stands; one object per walk, so that a walk is re-entrant. */
 interface Walk {
@@ -188,7 +193,7 @@ function readArgument(bytes: Uint8Array, at: number, width: number): number {
   }
   if (high > SAFE_HIGH_MAX) refuse("cbor.integer-range", "an integer passes 2^53 − 1", at - 1);
   const full = high * 2 ** 32 + value;
-  if (full < (LEAST[width] as number))
+  if (full < (SHORTEST_MIN[width] as number))
     refuse("cbor.not-shortest", "an argument is longer than it needs", at - 1);
   return full;
 }

@@ -7,6 +7,7 @@
  * decides what is a header.
  * @module
  */
+import { SHORTEST_MIN } from "./cbor-walk.ts";
 import {
   CODEC_MAX,
   COUNTER_MAX,
@@ -92,6 +93,3 @@ class Cursor {
     return value >= (SHORTEST_MIN[size] ?? 0) ? value : NONE;
   }
 }
-
-/** The smallest value that needs so many bytes. */
-const SHORTEST_MIN: Readonly<Record<number, number>> = { 1: 24, 2: 2 ** 8, 4: 2 ** 16, 8: 2 ** 32 };
