@@ -10,6 +10,7 @@ import { DEFAULT_FOLD_POLICY } from "../../src/aggregate/fold-policy.ts";
 import { ModelShelf } from "../../src/aggregate/model-shelf.ts";
 import { ShardWriter } from "../../src/aggregate/shard-writer.ts";
 import { DEFAULT_WRITER_SETTINGS, type WriterContext } from "../../src/aggregate/writer-context.ts";
+import { collectWithoutHelpers } from "../../src/cli/heap.ts";
 import { systemClock, systemRandom } from "../../src/core/index.ts";
 import { createMetrics, silentLogger } from "../../src/observe/index.ts";
 import { memoryStore, redisStore, releaserLease, type Store } from "../../src/store/index.ts";
@@ -111,6 +112,8 @@ async function open(shard: number, context: WriterContext): Promise<ShardWriter>
 }
 
 async function main(plan: FolderPlan): Promise<void> {
+  // As the aggregator's process does.
+  collectWithoutHelpers();
   const { foldCase, shards, shardCount, devices, deltas } = plan;
   const store = await openStore(plan);
   const context = await contextOf(store);

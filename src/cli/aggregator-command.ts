@@ -5,6 +5,7 @@
 import type { Command } from "commander";
 import { createAggregatorHttp, createWorkers } from "./compose/services.ts";
 import { giveWay } from "./give-way.ts";
+import { collectWithoutHelpers } from "./heap.ts";
 import type { CliContext } from "./output.ts";
 import { addBackendOptions, type ServeOptions, serve } from "./serve.ts";
 
@@ -22,6 +23,7 @@ Examples:
     )
     .action((options: ServeOptions) =>
       serve(context, options, "aggregator", async (parts) => {
+        collectWithoutHelpers();
         giveWay(parts.config.aggregator.niceness, parts.log);
         const { aggregator, services } = createWorkers(parts);
         const http = createAggregatorHttp(parts, aggregator.health);

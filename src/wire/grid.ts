@@ -140,19 +140,17 @@ export function normWithin(vector: GridVector, mode: CodingMode = "tracking"): b
   return squaredLength(vector) <= (normMax * GRID) ** 2;
 }
 
-/** Exact. Two sums in turn, as neither need then wait for the addition before it. */
+/** Exact: two squares fit a uint32, and all of them a float64. */
 function squaredLength(vector: GridVector): number {
   const paired = vector.length - (vector.length % 2);
-  let even = 0;
-  let odd = 0;
+  let sum = 0;
   for (let index = 0; index < paired; index += 2) {
     const first = vector[index] as number;
     const second = vector[index + 1] as number;
-    even += first * first;
-    odd += second * second;
+    sum += (Math.imul(first, first) + Math.imul(second, second)) >>> 0;
   }
   const last = paired < vector.length ? (vector[paired] as number) : 0;
-  return even + odd + last * last;
+  return sum + last * last;
 }
 
 /** Whether nothing is left of a vector or residual. */
