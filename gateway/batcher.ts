@@ -72,7 +72,7 @@ const REST_MS = 50;
 const REST_MS_MAX = 1_000;
 
 /** Times `batchLingerMs` that a batch stays open behind an add that does not end. */
-const BUSY_LINGERS = 5;
+const BUSY_LINGERS = 3;
 
 interface Lane {
   open: Batch | null;

@@ -110,7 +110,7 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   unreadBytesMax: 256 * 1024,
   batchCountMax: 64,
   batchBytesMax: 256 * 1024,
-  batchLingerMs: 3,
+  batchLingerMs: 6,
   addsPerShardMax: 4,
   addTimeoutMs: 25_000,
 };

@@ -6,6 +6,8 @@ import { noMetrics, silentLogger } from "../../src/observe/index.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { HeldProducer } from "./uplink/fixture.ts";
 
+const LINGER_MS = 3;
+
 function setUp(limits: Parameters<typeof gatewayLimits>[0] = {}) {
   const producer = new HeldProducer();
   producer.hold();
@@ -13,7 +15,7 @@ function setUp(limits: Parameters<typeof gatewayLimits>[0] = {}) {
   const batcher = new Batcher({
     producer,
     shards: 2,
-    limits: gatewayLimits(limits),
+    limits: gatewayLimits({ batchLingerMs: LINGER_MS, ...limits }),
     clock,
     log: silentLogger,
     metrics: noMetrics,
@@ -197,12 +199,12 @@ describe("the batcher", () => {
     expect(sizes()).toEqual([1, 1]);
   });
 
-  test("waits for no add longer than five times what it lingers, and with 64 deltas not at all", async () => {
+  test("waits for no add longer than three times what it lingers, and with 64 deltas not at all", async () => {
     const { clock, add, sizes } = setUp();
     add(1);
     await clock.advance(3);
     add(2);
-    await clock.advance(14);
+    await clock.advance(8);
     expect(sizes()).toEqual([1]);
     await clock.advance(1);
     expect(sizes()).toEqual([1, 1]);

@@ -182,7 +182,7 @@ const drain = z.strictObject({
 const batch = z.strictObject({
   countMax: count(64, { min: 1, max: 1024 }, "Frames in one queue job."),
   bytesMax: count(256 * 1024, { min: limits.UP_FRAME_BYTES_MAX, max: 4e6 }, "Bytes in one job."),
-  lingerMs: count(3, { min: 0, max: 1_000 }, "How long a job waits to fill, milliseconds."),
+  lingerMs: count(6, { min: 0, max: 1_000 }, "How long a job waits to fill, milliseconds."),
 });
 
 const broker = z.strictObject({
